@@ -1,0 +1,28 @@
+//! Parallax watches a new model beside the one in production and says, with evidence and a known
+//! error rate: roll back, hold or promote.
+//!
+//! ```text
+//!  bytes ─▶ decode ─▶ clock ─▶ join ─▶ compare ─▶ tally ─▶ closed panes ─┐                ┌─▶ report ─▶ rules ─▶ decision ─▶ signal
+//!               └────▶ vitals ───────────────────────────────────────────┼─▶ the log ─▶ evaluator
+//!               Task: one per partition                                   │                └─▶ windows, reports
+//!  source (shell)                                                         └─▶ pair rows ─▶ files (shell)
+//! ```
+//!
+//! In: records of several input topics. Out: decisions with their evidence. Holds: a pane's result
+//! is a pure function of the input logs. Knows nothing of, outside `shell`: I/O, clocks, threads.
+
+pub mod model;
+pub mod stats;
+
+pub mod clock;
+pub mod compare;
+pub mod decode;
+pub mod join;
+pub mod tally;
+pub mod vitals;
+
+pub mod decide;
+pub mod report;
+pub mod rules;
+
+pub mod engine;

@@ -1,0 +1,295 @@
+//! What a task and the evaluator write to their logs: claims, facts, vitals, closed panes, weighings.
+//!
+//! In: results. Out: entries, the only truth that outlives a process. Holds: entries are integers,
+//! text and histograms; nothing in them depends on the order of reading. Knows nothing of: how a
+//! log stores them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::bucket::Buckets;
+use super::tally::{Segment, Tally};
+use super::time::EventTime;
+use crate::stats::histogram::CoarseLatency;
+
+/// "This input stood at its end at `offset`, time may pass to `time`": not derivable from the
+/// input, so it is written down before it is obeyed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fact {
+    /// Which input of the task.
+    pub input: u8,
+    /// Obeyed before the first record at or after this offset.
+    pub offset: i64,
+    /// Time may pass to here.
+    pub time: EventTime,
+    /// The end of a bounded input: what waits as a leap is believed whatever it shows.
+    pub end: bool,
+}
+
+/// Where to start re-reading one input, and the running max there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ResumePoint {
+    /// Which input of the task.
+    pub input: u8,
+    /// First offset to read.
+    pub offset: i64,
+    /// Running max of the partition before that offset.
+    pub max: EventTime,
+}
+
+/// Ids that illustrate a pane, so that a verdict can name requests.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Examples {
+    /// (hash, id) of pairs that differ; the lowest hashes first.
+    pub mismatched: Vec<(u64, String)>,
+    /// (hash, id) of requests that the candidate failed.
+    pub failed: Vec<(u64, String)>,
+    /// (hash, id) of requests that the candidate answered without a usable prediction.
+    pub null: Vec<(u64, String)>,
+    /// (hash, id) of requests that the candidate didn't answer.
+    pub unmatched: Vec<(u64, String)>,
+    /// (latency in µs, id) of the candidate's slowest answers; the slowest first.
+    pub slowest: Vec<(u64, String)>,
+}
+
+/// The most examples of a kind that are kept.
+pub const EXAMPLES_MAX: usize = 10;
+
+impl Examples {
+    /// Keeps the lowest hashes (slowest answers) of both.
+    pub fn merge(&mut self, other: &Self) {
+        merge_lowest(&mut self.mismatched, &other.mismatched);
+        merge_lowest(&mut self.failed, &other.failed);
+        merge_lowest(&mut self.null, &other.null);
+        merge_lowest(&mut self.unmatched, &other.unmatched);
+        for (latency, id) in &other.slowest {
+            offer_slowest(&mut self.slowest, *latency, id);
+        }
+    }
+}
+
+fn merge_lowest(into: &mut Vec<(u64, String)>, from: &[(u64, String)]) {
+    for (hash, id) in from {
+        offer_lowest(into, *hash, id);
+    }
+}
+
+/// Keeps `id` if its hash is among the lowest.
+pub fn offer_lowest(kept: &mut Vec<(u64, String)>, hash: u64, id: &str) {
+    let at = kept.partition_point(|(h, other)| (*h, other.as_str()) < (hash, id));
+    if at < EXAMPLES_MAX && kept.get(at).is_none_or(|(h, other)| (*h, other.as_str()) != (hash, id))
+    {
+        kept.insert(at, (hash, id.to_owned()));
+        kept.truncate(EXAMPLES_MAX);
+    }
+}
+
+/// Keeps `id` if its latency is among the highest; ties by id.
+pub fn offer_slowest(kept: &mut Vec<(u64, String)>, latency: u64, id: &str) {
+    let key = |l: u64, i: &str| (std::cmp::Reverse(l), i.to_owned());
+    let at = kept.partition_point(|(l, other)| {
+        *l > latency || (*l == latency && other.as_str() < id)
+    });
+    if at < EXAMPLES_MAX && kept.get(at).is_none_or(|(l, o)| key(*l, o) != key(latency, id)) {
+        kept.insert(at, (latency, id.to_owned()));
+        kept.truncate(EXAMPLES_MAX);
+    }
+}
+
+/// The result of one pane of one comparison in one task.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Pane {
+    /// Its start; `EventTime::START` for what was read before time began.
+    pub start: EventTime,
+    /// Where the primary's records went.
+    pub primary: Buckets,
+    /// Where the candidate's records went.
+    pub candidate: Buckets,
+    /// Tallies by segment; `Segment::all()` is always there when any record was accepted.
+    pub tallies: BTreeMap<Segment, Tally>,
+    /// Requests to look at.
+    pub examples: Examples,
+    /// Offsets read of each arm's input that fell into this pane: (first, last), if any.
+    pub offsets: [Option<(i64, i64)>; 2],
+    /// The candidate's model version that was seen last in this pane, and when.
+    pub version: Option<(EventTime, String)>,
+    /// An idle fact let time pass over this pane.
+    pub fact_touched: bool,
+    /// A bounded set overflowed: some values stand under `__other__`.
+    pub partial: bool,
+}
+
+impl Pane {
+    /// A pane in which nothing happened.
+    #[must_use]
+    pub fn empty(start: EventTime) -> Self {
+        Self {
+            start,
+            primary: Buckets::default(),
+            candidate: Buckets::default(),
+            tallies: BTreeMap::new(),
+            examples: Examples::default(),
+            offsets: [None; 2],
+            version: None,
+            fact_touched: false,
+            partial: false,
+        }
+    }
+
+    /// Adds another task's part of the same pane, or another pane of the same window.
+    pub fn merge(&mut self, other: &Self) {
+        self.primary.merge(&other.primary);
+        self.candidate.merge(&other.candidate);
+        for (segment, tally) in &other.tallies {
+            self.tallies.entry(segment.clone()).or_default().merge(tally);
+        }
+        self.examples.merge(&other.examples);
+        if other.version > self.version {
+            self.version.clone_from(&other.version);
+        }
+        self.fact_touched |= other.fact_touched;
+        self.partial |= other.partial;
+    }
+}
+
+/// Panes of one comparison that can no longer change, and how to go on from here.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Closed {
+    /// Which candidate.
+    pub comparison: u8,
+    /// Everything before this time is closed.
+    pub to: EventTime,
+    /// The closed panes in which something happened, oldest first.
+    pub panes: Vec<Pane>,
+    /// Where to re-read each of the two inputs.
+    pub resume: [ResumePoint; 2],
+    /// Facts at or after the resume points, of both inputs.
+    pub facts: Vec<Fact>,
+    /// Pair files that this entry completes: staged and durable before it, renamed after it.
+    pub files: Vec<String>,
+    /// First pane whose pair rows are in no completed file.
+    pub rows_from: EventTime,
+}
+
+/// Vitals of one arm and segment.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct VitalCounts {
+    /// Observations by random assignment, duplicates included: nothing has been joined yet.
+    pub requests: u64,
+    /// Of them failed.
+    pub failed: u64,
+    /// Of them answered without a usable prediction.
+    pub null: u64,
+    /// Latency of the answered, in microseconds.
+    pub latency: CoarseLatency,
+}
+
+impl VitalCounts {
+    /// Observations that came back.
+    #[must_use]
+    pub const fn answered(&self) -> u64 {
+        self.requests - self.failed
+    }
+
+    /// Adds another second's or task's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.null += other.null;
+        self.latency.merge(&other.latency);
+    }
+}
+
+/// Vitals of one arm over one second.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ArmVitals {
+    /// Offsets counted: from (inclusive), to (exclusive).
+    pub from: i64,
+    /// See `from`.
+    pub to: i64,
+    /// Records that couldn't be read, by no reason.
+    pub undecodable: u64,
+    /// Overridden observations: counted, never weighed.
+    pub overrides: u64,
+    /// Newest event time counted, if any.
+    pub newest: Option<EventTime>,
+    /// By segment; only declared values, and everything.
+    pub counts: BTreeMap<Segment, VitalCounts>,
+    /// Ids of failed requests.
+    pub failed: Vec<String>,
+    /// Ids of requests without a usable prediction.
+    pub null: Vec<String>,
+    /// (latency in µs, id) of the slowest answers.
+    pub slowest: Vec<(u64, String)>,
+    /// Version of the model that answered last.
+    pub version: Option<String>,
+}
+
+/// What a task counted in one second, before any join or waiting.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Vitals {
+    /// By input.
+    pub arms: Vec<ArmVitals>,
+    /// Host time at which the second ended (event time in a replay).
+    pub at: EventTime,
+    /// The records were older than a minute when they were read: catching up.
+    pub catching_up: bool,
+}
+
+/// One entry of a task's log.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A new owner begins; older epochs' entries after it are ignored.
+    Claim {
+        /// Tells two claims at the same position of diverged logs apart.
+        nonce: u64,
+        /// Hash of the pipeline's meaning.
+        config: u64,
+    },
+    /// Time may pass.
+    Fact(Fact),
+    /// A second of vitals.
+    Vitals(Vitals),
+    /// Panes closed.
+    Closed(Closed),
+}
+
+/// One entry of the evaluator's log.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Weighing {
+    /// A new owner begins.
+    Claim {
+        /// See `Entry::Claim`.
+        nonce: u64,
+        /// Hash of the pipeline's meaning.
+        config: u64,
+    },
+    /// These vitals are weighed next: per task the number of its vitals entries that belong to
+    /// this cut and all before it.
+    Cut {
+        /// Ends, by task.
+        ends: Vec<u64>,
+        /// Host time of the cut (event time in a replay).
+        at: EventTime,
+    },
+    /// All panes of this comparison before this time are weighed next.
+    Panes {
+        /// Which candidate.
+        comparison: u8,
+        /// Every task has closed everything before this time.
+        to: EventTime,
+    },
+    /// The signal with this sequence was acknowledged by the control topic.
+    Sent {
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// The evaluator's whole state; what came before it isn't needed any more.
+    State {
+        /// The state, opaque to the log.
+        bytes: Vec<u8>,
+        /// Files that this entry completes.
+        files: Vec<String>,
+    },
+}

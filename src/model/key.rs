@@ -1,0 +1,30 @@
+//! What a join needs to know of a record.
+//!
+//! In: an accepted record. Out: its identity, time and place. Holds: ordered by (time, offset), the
+//! order in which the first of several is told. Knows nothing of: answers.
+
+use super::time::EventTime;
+
+/// A record as the join sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Key {
+    /// Event time.
+    pub time: EventTime,
+    /// Offset in its partition.
+    pub offset: i64,
+    /// 128-bit hash of the request id.
+    pub id: u128,
+    /// Its bytes couldn't be read: it answers nothing, but explains why an answer is missing.
+    pub unreadable: bool,
+    /// Where the record is held.
+    pub place: Place,
+}
+
+/// Where a record is held within a slice of panes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// Which pane of the slice.
+    pub pane: u32,
+    /// Which record in it.
+    pub index: u32,
+}

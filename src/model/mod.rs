@@ -1,0 +1,18 @@
+//! The nouns that flow between stages.
+//!
+//! In: nothing. Out: plain types. Holds: no logic beyond constructors and merges; merging is exact,
+//! associative and commutative. Knows nothing of: bytes, Kafka, files, clocks.
+
+pub mod arm;
+pub mod bucket;
+pub mod entry;
+pub mod finding;
+pub mod key;
+pub mod observation;
+pub mod record;
+pub mod row;
+pub mod rule;
+pub mod signal;
+pub mod spec;
+pub mod tally;
+pub mod time;

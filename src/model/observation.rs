@@ -1,0 +1,77 @@
+//! What one arm did with one request.
+//!
+//! In: borrowed fields of a decoded record. Out: an observation, and its owned twin for the few
+//! that must wait. Holds: text is within its limits. Knows nothing of: the encoding it came in.
+
+use std::borrow::Cow;
+
+use super::arm::Assignment;
+use super::time::EventTime;
+
+/// The most segment dimensions a pipeline may have.
+pub const DIMENSIONS_MAX: usize = 4;
+/// The longest request id, in bytes.
+pub const REQUEST_ID_MAX: usize = 256;
+/// The longest class label, segment value or model version, in bytes.
+pub const WORD_MAX: usize = 128;
+/// The longest latency that is told apart, in microseconds: one hour.
+pub const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// One arm's answer to one request, borrowed from the record it was read from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Observation<'a> {
+    /// Joins the arms' answers.
+    pub request_id: Cow<'a, str>,
+    /// When the request happened.
+    pub time: EventTime,
+    /// Forced assignments are counted, never used.
+    pub assignment: Assignment,
+    /// What came back.
+    pub answer: Answer<'a>,
+    /// How long it took, in microseconds, if known.
+    pub latency_us: Option<u64>,
+    /// Values of the pipeline's dimensions, in its order; the empty text where there is none.
+    pub segments: [Cow<'a, str>; DIMENSIONS_MAX],
+    /// Version of the model that answered, if the record says.
+    pub model_version: Option<Cow<'a, str>>,
+}
+
+/// What came back from the model.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer<'a> {
+    /// An error or a time-out.
+    Failed,
+    /// Answered without a usable prediction: null, empty, NaN or infinite.
+    Null,
+    /// A class: a label, or the arg-max of probabilities.
+    Label(Cow<'a, str>),
+    /// A number: a score or a regression value; finite.
+    Number(f64),
+}
+
+impl Answer<'_> {
+    fn into_owned(self) -> Answer<'static> {
+        match self {
+            Self::Failed => Answer::Failed,
+            Self::Null => Answer::Null,
+            Self::Label(label) => Answer::Label(Cow::Owned(label.into_owned())),
+            Self::Number(number) => Answer::Number(number),
+        }
+    }
+}
+
+impl Observation<'_> {
+    /// A copy that outlives its record.
+    #[must_use]
+    pub fn into_owned(self) -> Observation<'static> {
+        Observation {
+            request_id: Cow::Owned(self.request_id.into_owned()),
+            time: self.time,
+            assignment: self.assignment,
+            answer: self.answer.into_owned(),
+            latency_us: self.latency_us,
+            segments: self.segments.map(|value| Cow::Owned(value.into_owned())),
+            model_version: self.model_version.map(|version| Cow::Owned(version.into_owned())),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a pipeline does, checked: the result of `config`, the argument of `engine` and `shell`.
+//!
+//! In: a resolved pipeline file. Out: plain data that can't hold nonsense. Holds: pane divides every
+//! window; at least one candidate; at most `DIMENSIONS_MAX` dimensions. Knows nothing of: YAML.
+
+use super::rule::Rule;
+use super::time::Span;
+
+/// A pipeline's meaning: what decides results. Where it runs is in `config::endpoint`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PipelineSpec {
+    /// Its name in tables, keys and paths.
+    pub name: String,
+    /// The model on trial, for people.
+    pub model: String,
+    /// Candidates' names in input order.
+    pub candidates: Vec<String>,
+    /// Time and join.
+    pub time: TimeSpec,
+    /// How two answers are compared.
+    pub comparator: Comparator,
+    /// Dimensions that split reports.
+    pub dimensions: Vec<Dimension>,
+    /// The most classes that are told apart.
+    pub labels: BoundedSet,
+    /// Frozen edges of number bins, ascending; empty without numbers.
+    pub score_edges: Vec<f64>,
+    /// Lengths of tumbling windows, ascending.
+    pub windows: Vec<Span>,
+    /// Claims that act.
+    pub rules: Vec<Rule>,
+    /// Every request is expected to reach the candidates: a missing answer is a failed one.
+    pub every_request: bool,
+    /// How sure a decision must be.
+    pub certainty: Certainty,
+    /// A rule that the primary breaks too investigates instead of rolling back.
+    pub shared_cause_investigates: bool,
+    /// Share of matching pairs that are written as rows, in parts per million.
+    pub matches_sampled_ppm: u32,
+    /// Event time that one file of rows covers.
+    pub roll: Span,
+    /// Rows at which a file is rolled earlier.
+    pub roll_rows: u32,
+    /// Signals carry `dry_run`.
+    pub dry_run: bool,
+    /// Hash of all of the above.
+    pub config_hash: u64,
+}
+
+/// Time, in the words of the pipeline file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeSpec {
+    /// The smallest span of event time.
+    pub pane: Span,
+    /// How long after a request its events may still come.
+    pub wait: Span,
+    /// How far apart the arms may stamp the same request.
+    pub skew: Span,
+    /// How long an input must stand at its end before time passes it by.
+    pub idle_after: Span,
+    /// How far one arm may lead the other before it is held back.
+    pub lead: Span,
+}
+
+/// How two predictions are compared.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Comparator {
+    /// Same label.
+    Label,
+    /// |a − b| ≤ max(relative × max(|a|, |b|), absolute).
+    Number {
+        /// In the unit of the number.
+        absolute: f64,
+        /// A share of the larger one.
+        relative: f64,
+    },
+    /// Same arg-max of class probabilities.
+    ArgMax,
+}
+
+/// A dimension that splits reports.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Dimension {
+    /// Its key in the records' segments.
+    pub name: String,
+    /// Its values.
+    pub values: BoundedSet,
+}
+
+/// A set of names that can't grow without bound.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BoundedSet {
+    /// Exact when not empty: all others stand under `__other__`.
+    pub declared: Vec<String>,
+    /// How many undeclared names are told apart in a pane.
+    pub max: usize,
+}
+
+/// Stated error rates.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Certainty {
+    /// Chance that a healthy candidate is ever rolled back, over a rollout.
+    pub per_rollout: f64,
+    /// Mean time between false alarms under endless looking.
+    pub interval: Span,
+}

@@ -1,0 +1,130 @@
+//! Event time and spans of it.
+//!
+//! In: microseconds. Out: ordered times, panes and spans. Holds: arithmetic saturates, so no time
+//! stamp from the wire can overflow. Knows nothing of: wall clocks, calendars.
+
+use serde::{Deserialize, Serialize};
+
+/// When a request happened, in microseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct EventTime {
+    us: i64,
+}
+
+impl EventTime {
+    /// Before every record: the running max of a partition that has shown nothing yet.
+    pub const START: Self = Self { us: i64::MIN };
+    /// After every record.
+    pub const END: Self = Self { us: i64::MAX };
+
+    /// Takes microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_us(us: i64) -> Self {
+        Self { us }
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn us(self) -> i64 {
+        self.us
+    }
+
+    /// The time `span` later.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self { us: self.us.saturating_add(span.us) }
+    }
+
+    /// The time `span` earlier.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self { us: self.us.saturating_sub(span.us) }
+    }
+
+    /// How long after `earlier` this is; zero if it isn't.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        let us = self.us.saturating_sub(earlier.us);
+        Span { us: if us < 0 { 0 } else { us } }
+    }
+
+    /// The start of the span of length `size` that holds this time; `START` stays `START`.
+    #[must_use]
+    pub const fn floor(self, size: Span) -> Self {
+        if self.us == i64::MIN {
+            return self;
+        }
+        Self { us: self.us.div_euclid(size.us).saturating_mul(size.us) }
+    }
+
+    /// The first multiple of `size` at or after this time.
+    #[must_use]
+    pub const fn ceil(self, size: Span) -> Self {
+        let floor = self.floor(size);
+        if floor.us == self.us { floor } else { floor.plus(size) }
+    }
+}
+
+/// A length of event time in microseconds, zero or more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Span {
+    us: i64,
+}
+
+impl Span {
+    /// Nothing.
+    pub const ZERO: Self = Self { us: 0 };
+
+    /// Takes microseconds; negative ones count as zero.
+    #[must_use]
+    pub const fn from_us(us: i64) -> Self {
+        Self { us: if us < 0 { 0 } else { us } }
+    }
+
+    /// Takes whole seconds; negative ones count as zero.
+    #[must_use]
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self::from_us(seconds.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds.
+    #[must_use]
+    pub const fn us(self) -> i64 {
+        self.us
+    }
+
+    /// Seconds.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "spans are far below 2^53 µs")]
+    pub const fn as_secs(self) -> f64 {
+        self.us as f64 / 1e6
+    }
+
+    /// This span `factor` times.
+    #[must_use]
+    pub const fn times(self, factor: i64) -> Self {
+        Self::from_us(self.us.saturating_mul(factor))
+    }
+
+    /// Both spans one after the other.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { us: self.us.saturating_add(other.us) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_towards_the_past_on_both_sides_of_the_epoch() {
+        let ten = Span::from_us(10);
+        assert_eq!(EventTime::from_us(-1).floor(ten), EventTime::from_us(-10));
+        assert_eq!(EventTime::from_us(19).floor(ten), EventTime::from_us(10));
+        assert_eq!(EventTime::from_us(20).ceil(ten), EventTime::from_us(20));
+        assert_eq!(EventTime::from_us(21).ceil(ten), EventTime::from_us(30));
+        assert_eq!(EventTime::START.floor(ten), EventTime::START);
+        assert_eq!(EventTime::START.minus(ten), EventTime::START);
+    }
+}
