@@ -1,0 +1,13 @@
+//! Mathematics without domain words.
+//!
+//! In: counts, limits and error rates. Out: quantiles, intervals, distances and log evidence.
+//! Holds: the same input gives the same output, states merge or advance in a stated way, and what
+//! can't be known is `None` or no evidence. Knows nothing of: models, requests, rules or time.
+
+pub mod detector;
+pub mod grid;
+pub mod histogram;
+mod layout;
+pub mod proportion;
+pub mod shift;
+pub mod special;
