@@ -1,0 +1,203 @@
+//! Time of one partition: a running max that a single wrong clock can't move.
+//!
+//! In: records' event times in offset order, and facts. Out: which records pass, and behind which
+//! running max; which are quarantined. Holds: a pure function of the partition's log and its facts;
+//! no more than `BELIEVED_AT` records wait. Knows nothing of: arms, joins, panes.
+//!
+//! A record more than `wait` ahead of the running max is a *leap*: it waits and doesn't move time.
+//! An ordinary record that raises the running max frees what is now within `wait` and quarantines
+//! the rest. Many waiting records that are spread like real traffic are believed (`believe`).
+
+use crate::model::time::{EventTime, Span};
+
+/// From so many waiting records on, it is looked whether time has really leapt.
+const LOOKED_AT: usize = 16;
+/// Up to here with each record that waits, then with every eighth.
+const LOOKED_AT_EACH: usize = 64;
+/// So many are believed whatever they look like.
+const BELIEVED_AT: usize = 65_536;
+
+/// Time of one partition.
+#[derive(Debug)]
+pub struct Clock<T> {
+    wait: Span,
+    max: EventTime,
+    waiting: Vec<Passed<T>>,
+    /// Times of `waiting`, ascending: order statistics without sorting anew.
+    sorted: Vec<EventTime>,
+    max_at_wait: EventTime,
+}
+
+/// A record that was held back and now passes or is quarantined.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Passed<T> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its event time.
+    pub time: EventTime,
+    /// The running max before it.
+    pub before: EventTime,
+    /// What was kept of it.
+    pub kept: T,
+}
+
+/// What becomes of a record at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It passes; the running max before it.
+    Passes(EventTime),
+    /// It waits as a leap.
+    Waits,
+}
+
+/// What a record or a fact let go.
+#[derive(Debug)]
+pub struct Freed<T> {
+    /// Records that pass now, in offset order.
+    pub passed: Vec<Passed<T>>,
+    /// Records that no clock can be believed for; `before` is the running max when that was clear.
+    pub quarantined: Vec<Passed<T>>,
+}
+
+impl<T> Default for Freed<T> {
+    fn default() -> Self {
+        Self { passed: Vec::new(), quarantined: Vec::new() }
+    }
+}
+
+impl<T> Clock<T> {
+    /// A clock at `max`, with nothing waiting.
+    #[must_use]
+    pub const fn new(wait: Span, max: EventTime) -> Self {
+        Self { wait, max, waiting: Vec::new(), sorted: Vec::new(), max_at_wait: max }
+    }
+
+    /// How long after a request its record may still come.
+    #[must_use]
+    pub const fn wait(&self) -> Span {
+        self.wait
+    }
+
+    /// The running max.
+    #[must_use]
+    pub const fn max(&self) -> EventTime {
+        self.max
+    }
+
+    /// How many records wait.
+    #[must_use]
+    pub const fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Where a re-read that must see what waits has to start, and the running max there; `next` is
+    /// the next offset to be read.
+    #[must_use]
+    pub fn start(&self, next: i64) -> (i64, EventTime) {
+        self.waiting.first().map_or((next, self.max), |first| (first.offset, self.max_at_wait))
+    }
+
+    /// Whether a record that passed behind `before` came too late.
+    #[must_use]
+    pub fn is_late(&self, time: EventTime, before: EventTime) -> bool {
+        time < before.minus(self.wait)
+    }
+
+    /// Takes a record; `keep` makes what is needed of it later, should it wait.
+    pub fn feed(
+        &mut self,
+        offset: i64,
+        time: EventTime,
+        keep: impl FnOnce() -> T,
+        freed: &mut Freed<T>,
+    ) -> Fate {
+        let before = self.max;
+        if before.plus(self.wait) < time {
+            if self.waiting.is_empty() {
+                self.max_at_wait = before;
+            }
+            let at = self.sorted.partition_point(|&other| other <= time);
+            self.sorted.insert(at, time);
+            self.waiting.push(Passed { offset, time, before, kept: keep() });
+            self.believe(freed);
+            return Fate::Waits;
+        }
+        if before < time {
+            self.max = time;
+            if !self.waiting.is_empty() {
+                self.quarantine_beyond(time.plus(self.wait), before, freed);
+                self.release(freed);
+            }
+        }
+        Fate::Passes(before)
+    }
+
+    /// Obeys a fact: what waits and isn't ahead of it is believed (at the `end` of a bounded input
+    /// all of it), then time passes to it.
+    pub fn obey(&mut self, time: EventTime, end: bool, freed: &mut Freed<T>) {
+        if self.sorted.last().is_some_and(|&last| end || last <= time) {
+            self.release(freed);
+        }
+        self.max = self.max.max(time);
+    }
+
+    /// The running max if everything that waits were believed.
+    #[must_use]
+    pub fn max_if_released(&self) -> EventTime {
+        self.sorted.last().map_or(self.max, |&last| last.max(self.max))
+    }
+
+    /// Has time really leapt? Judged on the lower half of what waits, so that a minority can't
+    /// decide it.
+    fn believe(&mut self, freed: &mut Freed<T>) {
+        let count = self.waiting.len();
+        if LOOKED_AT_EACH < count && count % 8 != 0 {
+            return;
+        }
+        let (low, middle) = (self.sorted[count / 8], self.sorted[count / 2]);
+        let span = middle.since(low);
+        if count < BELIEVED_AT && !(LOOKED_AT <= count && self.is_spread(span)) {
+            return;
+        }
+        let top = middle.plus(span.times(4)).plus(self.wait);
+        let max = self.max;
+        self.quarantine_beyond(top, max, freed);
+        self.release(freed);
+    }
+
+    /// Whether the stretch from rank n/8 to n/2 spans at least wait/2 without a hole larger than
+    /// half of that span.
+    fn is_spread(&self, span: Span) -> bool {
+        let count = self.sorted.len();
+        span.times(2) >= self.wait
+            && self.sorted[count / 8..=count / 2]
+                .windows(2)
+                .all(|pair| pair[1].since(pair[0]).times(2) <= span)
+    }
+
+    fn quarantine_beyond(&mut self, top: EventTime, before: EventTime, freed: &mut Freed<T>) {
+        if self.sorted.last().is_none_or(|&last| last <= top) {
+            return;
+        }
+        for mut record in std::mem::take(&mut self.waiting) {
+            if top < record.time {
+                record.before = before;
+                freed.quarantined.push(record);
+            } else {
+                self.waiting.push(record);
+            }
+        }
+    }
+
+    fn release(&mut self, freed: &mut Freed<T>) {
+        for mut record in self.waiting.drain(..) {
+            record.before = self.max;
+            self.max = self.max.max(record.time);
+            freed.passed.push(record);
+        }
+        self.sorted.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;
