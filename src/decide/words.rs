@@ -1,0 +1,175 @@
+//! Numbers in words, the same everywhere: tables, signals, the demo.
+//!
+//! In: findings. Out: short sentences. Holds: a rate never stands without how many it is out of.
+//! Knows nothing of: where the words are shown.
+
+use crate::model::finding::{Shown, WorstSegment};
+use crate::model::rule::{Metric, Rule};
+use crate::model::spec::PipelineSpec;
+use crate::model::time::{EventTime, Span};
+
+/// Formats a count with thin groups: 18,204.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at != 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Formats a share: 4.2 %.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let digits = if percent.abs() < 0.1 && percent != 0.0 { 3 } else { 1 };
+    format!("{percent:.digits$} %")
+}
+
+/// Formats microseconds as milliseconds: 41.3 ms.
+#[must_use]
+pub fn millis(us: f64) -> String {
+    format!("{:.1} ms", us / 1000.0)
+}
+
+/// Formats a length of time: 365d, 5m, 250ms.
+#[must_use]
+pub fn span(span: Span) -> String {
+    let us = span.us();
+    for (unit, name) in [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "m"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+    ] {
+        if us != 0 && us % unit == 0 {
+            return format!("{}{name}", us / unit);
+        }
+    }
+    format!("{us}us")
+}
+
+/// Formats a time as RFC 3339 with milliseconds, UTC.
+#[must_use]
+pub fn time(time: EventTime) -> String {
+    jiff::Timestamp::from_microsecond(time.us())
+        .map_or_else(|_| "unknown".to_owned(), |stamp| format!("{stamp:.3}"))
+}
+
+/// The time of day: 12:03:41.
+#[must_use]
+pub fn clock(time: EventTime) -> String {
+    let text = self::time(time);
+    text.get(11..19).unwrap_or(&text).to_owned()
+}
+
+/// What was seen, with its sample sizes: `41.3 ms against 12.4 ms (3.3x), 18,204 requests`.
+#[must_use]
+pub fn numbers(rule: &Rule, shown: &Shown) -> String {
+    let (ours, theirs) = (shown.primary_value, shown.candidate_value);
+    let of = |total: u64, what: &str| format!("{} {what}", count(total));
+    match rule.metric {
+        Metric::Latency { .. } => {
+            let against = match (theirs, ours) {
+                (Some(theirs), Some(ours)) if 0.0 < ours => {
+                    format!("{} against {} ({:.1}x)", millis(theirs), millis(ours), theirs / ours)
+                }
+                (Some(theirs), _) => millis(theirs),
+                (None, _) => "no answer in time".to_owned(),
+            };
+            format!(
+                "{against}, {} of {} slow",
+                count(shown.candidate.events),
+                of(shown.candidate.total, "requests")
+            )
+        }
+        Metric::ErrorRate | Metric::NullRate => {
+            let against = match (theirs, ours) {
+                (Some(theirs), Some(ours)) => {
+                    format!("{} against {}", percent(theirs), percent(ours))
+                }
+                (Some(theirs), None) => percent(theirs),
+                (None, _) => "no answers".to_owned(),
+            };
+            format!(
+                "{against}, {} of {}",
+                count(shown.candidate.events),
+                of(shown.candidate.total, "requests")
+            )
+        }
+        Metric::MatchRate => format!(
+            "{}, {} of {} differ",
+            theirs.map_or_else(|| "no pairs".to_owned(), percent),
+            count(shown.candidate.events),
+            of(shown.candidate.total, "pairs")
+        ),
+        Metric::PredictionShift => format!(
+            "{} of the mass moved, {} against {} predictions",
+            theirs.map_or_else(|| "unknown".to_owned(), percent),
+            count(shown.candidate.total),
+            count(shown.primary.total)
+        ),
+        Metric::Accuracy => "not built".to_owned(),
+    }
+}
+
+/// What would have happened by chance.
+#[must_use]
+pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
+    if shown.by_detector {
+        format!("by chance less than once in {}", span(spec.certainty.interval))
+    } else {
+        format!("by chance in less than {} of rollouts", percent(spec.certainty.per_rollout))
+    }
+}
+
+/// Where the harm sits: `country=BR holds 94 % of the excess`.
+#[must_use]
+pub fn place(worst: &WorstSegment) -> String {
+    format!("{} holds {:.0} % of the excess", worst.segment, worst.of_excess * 100.0)
+}
+
+/// One sentence for people.
+#[must_use]
+pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<&str>) -> String {
+    let mut text = format!(
+        "{} since {}: {}; {}",
+        rule.text,
+        time(shown.onset),
+        numbers(rule, shown),
+        by_chance(spec, shown)
+    );
+    if let Some(worst) = shown.segments.first().filter(|worst| 0.5 <= worst.of_excess) {
+        text.push_str("; ");
+        text.push_str(&place(worst));
+    }
+    if let Some(weaker) = weaker {
+        text.push_str("; ");
+        text.push_str(weaker);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(18_204), "18,204");
+        assert_eq!(count(1_000_000), "1,000,000");
+        assert_eq!(percent(0.0412), "4.1 %");
+        assert_eq!(percent(0.0004), "0.040 %");
+        assert_eq!(span(Span::from_secs(365 * 86_400)), "365d");
+        assert_eq!(span(Span::from_us(250_000)), "250ms");
+        assert_eq!(time(EventTime::from_us(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(clock(EventTime::from_us(43_421_000_000)), "12:03:41");
+    }
+}

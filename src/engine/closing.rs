@@ -1,0 +1,229 @@
+//! One comparison of one task: its frontier, and what becomes of a pane that can no longer change.
+//!
+//! In: the two inlets of the comparison. Out: closed panes and their rows. Holds: a pane's result
+//! depends on the inlets' held records and side counts alone; panes that an earlier owner closed are
+//! only written again as rows of an unfinished file. Knows nothing of: other comparisons, the log.
+
+use std::collections::BTreeSet;
+
+use super::inlet::{Inlet, Side};
+use super::rows;
+use crate::compare::{Prediction, agree};
+use crate::join::{Join, Joined};
+use crate::model::bucket::Buckets;
+use crate::model::entry::Pane;
+use crate::model::key::Key;
+use crate::model::row::{PairRow, PairStatus};
+use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
+use crate::tally::PaneTally;
+use crate::tally::held::{Slice, View};
+
+/// State of one comparison of one task.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    /// Which candidate.
+    pub(super) number: u8,
+    /// Everything before this is closed and logged.
+    pub(super) closed_to: EventTime,
+    /// Everything before this has its rows in `rows` or in a completed file.
+    pub(super) rows_to: EventTime,
+    /// Rows of the unfinished file.
+    pub(super) rows: Vec<PairRow>,
+}
+
+/// A file that is full.
+#[derive(Debug)]
+pub(super) struct Rolled {
+    pub(super) from: EventTime,
+    pub(super) rows: Vec<PairRow>,
+}
+
+/// Memory that is reused from pane to pane.
+#[derive(Debug)]
+pub(super) struct Workspace {
+    pub(super) join: Join,
+    pub(super) tally: PaneTally,
+    pub(super) keys: [Vec<Key>; 2],
+}
+
+impl Comparison {
+    /// First pane whose rows are in no completed file.
+    pub(super) fn rows_from(&self) -> EventTime {
+        self.rows.first().map_or(self.rows_to, |row| row.pane)
+    }
+
+    /// Closes everything before `to`; results and full files, in order.
+    pub(super) fn close(
+        &mut self,
+        spec: &PipelineSpec,
+        [primary, candidate]: [&Inlet; 2],
+        work: &mut Workspace,
+        to: EventTime,
+    ) -> (Vec<Pane>, Vec<Rolled>) {
+        let from = self.rows_to.min(self.closed_to);
+        let mut starts: BTreeSet<EventTime> = BTreeSet::new();
+        for inlet in [primary, candidate] {
+            starts.extend(inlet.held.pane_starts(from, to));
+            starts.extend(inlet.side.range(self.closed_to..to).map(|(start, _)| *start));
+        }
+        let (mut panes, mut rolled) = (Vec::new(), Vec::new());
+        for start in starts {
+            rolled.extend(self.roll_before(spec, start));
+            let pane = self.pane(spec, [primary, candidate], work, start);
+            if self.closed_to <= start && !is_empty(&pane) {
+                panes.push(pane);
+            }
+        }
+        self.closed_to = self.closed_to.max(to);
+        self.rows_to = self.rows_to.max(to);
+        rolled.extend(self.roll_before(spec, to));
+        (panes, rolled)
+    }
+
+    /// The unfinished file, whatever it holds.
+    pub(super) fn roll(&mut self) -> Option<Rolled> {
+        let from = self.rows_from();
+        let rows = std::mem::take(&mut self.rows);
+        (!rows.is_empty()).then_some(Rolled { from, rows })
+    }
+
+    fn roll_before(&mut self, spec: &PipelineSpec, pane: EventTime) -> Option<Rolled> {
+        let end = self.rows_from().floor(spec.roll).plus(spec.roll);
+        let full = spec.roll_rows as usize <= self.rows.len();
+        if end <= pane || full { self.roll() } else { None }
+    }
+
+    fn pane(
+        &mut self,
+        spec: &PipelineSpec,
+        [primary, candidate]: [&Inlet; 2],
+        work: &mut Workspace,
+        start: EventTime,
+    ) -> Pane {
+        let mut pane = Pane::empty(start);
+        for (inlet, buckets, offsets) in [
+            (primary, &mut pane.primary, 0),
+            (candidate, &mut pane.candidate, 1),
+        ] {
+            let side = inlet.side.get(&start).copied().unwrap_or_default();
+            *buckets = side_buckets(&side);
+            pane.offsets[offsets] = side.offsets;
+        }
+        if start == EventTime::START {
+            return pane;
+        }
+        let skew = spec.time.skew;
+        let end = start.plus(spec.time.pane);
+        let closes_at = end.plus(skew).plus(spec.time.wait);
+        pane.fact_touched = primary.is_touched(closes_at) || candidate.is_touched(closes_at);
+        let (low, high) = (start.minus(skew.times(3)), end.plus(skew));
+        let Workspace { join, tally, keys: [ours, theirs] } = work;
+        let p = primary.held.slice(low, high, ours);
+        let c = candidate.held.slice(low, high, theirs);
+        if self.rows_to <= start || self.closed_to <= start {
+            let keep_rows = self.rows_to <= start;
+            let mut rows = Vec::new();
+            join.run((start, end), skew, [ours, theirs], |joined| {
+                count(spec, &mut pane, tally, (&p, &c), joined);
+                if keep_rows {
+                    rows.extend(rows::pair_row(spec, self.number, start, (&p, &c), joined));
+                }
+            });
+            self.rows.append(&mut rows);
+        }
+        let counted = tally.finish();
+        pane.tallies = counted.tallies;
+        pane.examples = counted.examples;
+        pane.partial = counted.partial;
+        pane
+    }
+}
+
+fn is_empty(pane: &Pane) -> bool {
+    pane.primary.total() == 0 && pane.candidate.total() == 0
+}
+
+const fn side_buckets(side: &Side) -> Buckets {
+    Buckets {
+        undecodable: side.undecodable,
+        quarantined: side.quarantined,
+        late: side.late,
+        overrides: side.overrides,
+        duplicate: 0,
+        paired: 0,
+        alone: 0,
+    }
+}
+
+/// Counts one outcome of the join.
+fn count(
+    spec: &PipelineSpec,
+    pane: &mut Pane,
+    tally: &mut PaneTally,
+    (p, c): (&Slice<'_>, &Slice<'_>),
+    joined: Joined,
+) {
+    match joined {
+        Joined::Duplicate { primary: true, .. } => pane.primary.duplicate += 1,
+        Joined::Duplicate { primary: false, .. } => pane.candidate.duplicate += 1,
+        Joined::Pair { primary, candidate, .. } => {
+            if let (Some(ours), Some(theirs)) = (p.view(primary), c.view(candidate)) {
+                tally.add_pair(ours, theirs, agreement(spec, ours, theirs));
+                see_version(pane, theirs);
+            }
+            pane.primary.paired += 1;
+            pane.candidate.paired += 1;
+        }
+        Joined::Unmatched { primary, unreadable, .. } => {
+            if let Some(ours) = p.view(primary) {
+                tally.add_unmatched(ours, unreadable);
+            }
+            pane.primary.alone += 1;
+        }
+        Joined::Orphan { candidate, .. } => {
+            if let Some(theirs) = c.view(candidate) {
+                tally.add_orphan(theirs);
+                see_version(pane, theirs);
+            }
+            pane.candidate.alone += 1;
+        }
+    }
+}
+
+/// Whether two answers agree; `None` where either has no usable prediction.
+pub(super) fn agreement(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> Option<bool> {
+    agree(spec.comparator, prediction(ours)?, prediction(theirs)?)
+}
+
+fn prediction(view: View<'_>) -> Option<Prediction<'_>> {
+    view.label()
+        .map(|word| Prediction::Label(word.text))
+        .or_else(|| view.number().map(Prediction::Number))
+}
+
+/// What the status of a pair is.
+pub(super) fn pair_status(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> PairStatus {
+    match (ours.failed(), theirs.failed()) {
+        (_, true) => PairStatus::CandidateFailed,
+        (true, false) => PairStatus::PrimaryFailed,
+        (false, false) => match agreement(spec, ours, theirs) {
+            Some(true) => PairStatus::Match,
+            Some(false) => PairStatus::Mismatch,
+            None => PairStatus::Incomparable,
+        },
+    }
+}
+
+fn see_version(pane: &mut Pane, view: View<'_>) {
+    if view.version().is_empty() {
+        return;
+    }
+    let newer = match &pane.version {
+        None => true,
+        Some((time, version)) => (*time, version.as_str()) < (view.time(), view.version()),
+    };
+    if newer {
+        pane.version = Some((view.time(), view.version().to_owned()));
+    }
+}

@@ -1,0 +1,347 @@
+//! The one place that merges all tasks' panes, weighs the rules and decides.
+//!
+//! In: entries of the tasks' logs, read back; cuts; its own entries, read back. Out: entries for its
+//! own log, rows, signals. Holds: what is weighed, and in which order, is written down before it is
+//! weighed; so a successor that reads the same logs decides the same, with the same ids. Knows
+//! nothing of: partitions' inputs, files, Kafka.
+
+mod feed;
+mod rollout;
+mod state;
+mod verdict;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::model::entry::{Entry, Weighing};
+use crate::model::row::{DecisionRow, PaneRow, WindowRow};
+use crate::model::signal::Signal;
+use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
+use feed::Cut;
+use rollout::{Context, Outcome};
+use state::State;
+
+/// Everything that can happen to the evaluator.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A valid entry of a task's log was read back.
+    Entry {
+        /// Which task.
+        task: u32,
+        /// Its position in that log.
+        position: u64,
+        /// The entry.
+        entry: &'a Entry,
+    },
+    /// A second is over: the vitals so far are due.
+    Cut {
+        /// Host time (event time in a replay).
+        at: EventTime,
+    },
+    /// An entry of the evaluator's own log was read back.
+    Logged(&'a Weighing),
+    /// The control topic has acknowledged the signal with this sequence.
+    Delivered(u64),
+    /// Rows are to be completed now: the process is about to leave.
+    Flush,
+}
+
+/// Rows of one table on their way to a file.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Rows {
+    /// Of `windows`.
+    Windows(Vec<WindowRow>),
+    /// Of `panes`.
+    Panes(Vec<PaneRow>),
+    /// Of `decisions`.
+    Decisions(Vec<DecisionRow>),
+}
+
+/// Everything the evaluator asks of the world.
+#[derive(Debug)]
+pub enum Effect {
+    /// Append this to the evaluator's log.
+    Append(Weighing),
+    /// Stage these rows durably under this name; a later `Append` names the file.
+    Stage {
+        /// File name without folder, deterministic.
+        name: String,
+        /// Which candidate.
+        comparison: u8,
+        /// Its rows.
+        rows: Rows,
+    },
+    /// Send this to the control topic.
+    Send(Signal),
+    /// Tell people.
+    Decided(Box<DecisionRow>),
+    /// Tell people.
+    Reported(Box<WindowRow>),
+}
+
+/// Merges, weighs and decides.
+#[derive(Debug)]
+pub struct Evaluator {
+    spec: Arc<PipelineSpec>,
+    state: State,
+    windows: Vec<WindowRow>,
+    panes: Vec<PaneRow>,
+    decisions: Vec<DecisionRow>,
+    /// Commands that were appended and not read back yet.
+    in_flight: usize,
+    commanded: Vec<EventTime>,
+    roll_due: bool,
+    effects: VecDeque<Effect>,
+}
+
+impl Evaluator {
+    /// A new owner for `tasks` tasks, going on from the valid entries of its own log and of theirs.
+    ///
+    /// # Errors
+    /// Text that says which entry can't be read.
+    pub fn recover<'e>(
+        spec: Arc<PipelineSpec>,
+        tasks: &[Vec<(u64, Entry)>],
+        log: impl IntoIterator<Item = &'e Weighing>,
+    ) -> Result<Self, String> {
+        let log: Vec<&Weighing> = log.into_iter().collect();
+        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
+        let mut state = State::new(&spec, tasks.len());
+        if let Some(Weighing::State { bytes, .. }) = last.and_then(|at| log.get(at)) {
+            state = postcard::from_bytes(bytes)
+                .map_err(|error| format!("read the evaluator's state: {error}"))?;
+        }
+        let mut evaluator = Self {
+            commanded: vec![EventTime::START; spec.candidates.len()],
+            spec,
+            state,
+            windows: Vec::new(),
+            panes: Vec::new(),
+            decisions: Vec::new(),
+            in_flight: 0,
+            roll_due: false,
+            effects: VecDeque::new(),
+        };
+        for (task, entries) in (0_u32..).zip(tasks) {
+            for (position, entry) in entries {
+                evaluator.state.take_entry(task, *position, entry);
+            }
+        }
+        let since = log.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
+        let mut sent = BTreeSet::new();
+        for entry in since {
+            if let Weighing::Sent { sequence } = entry {
+                sent.insert(*sequence);
+            } else {
+                evaluator.weigh(entry);
+            }
+        }
+        evaluator.state.unsent.retain(|signal| !sent.contains(&signal.sequence));
+        evaluator.effects.retain(|effect| matches!(effect, Effect::Decided(_)));
+        for signal in evaluator.state.unsent.clone() {
+            evaluator.effects.push_back(Effect::Send(signal));
+        }
+        evaluator.commanded = evaluator.state.rollouts.iter().map(|r| r.weighed_to).collect();
+        evaluator.settle();
+        Ok(evaluator)
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, input: Input<'_>) {
+        match input {
+            Input::Entry { task, position, entry } => {
+                self.state.take_entry(task, position, entry);
+                self.command_panes();
+            }
+            Input::Cut { at } => self.command_cut(at),
+            Input::Logged(entry) => {
+                if matches!(entry, Weighing::Cut { .. } | Weighing::Panes { .. }) {
+                    self.in_flight = self.in_flight.saturating_sub(1);
+                }
+                self.weigh(entry);
+                self.settle();
+            }
+            Input::Delivered(sequence) => {
+                self.state.unsent.retain(|signal| signal.sequence != sequence);
+                self.effects.push_back(Effect::Append(Weighing::Sent { sequence }));
+            }
+            Input::Flush => {
+                self.roll_due |= self.rows() != 0;
+                self.settle();
+            }
+        }
+    }
+
+    /// What is asked of the world next.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// How far each comparison has been weighed.
+    #[must_use]
+    pub fn weighed_to(&self, comparison: usize) -> EventTime {
+        self.state.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to)
+    }
+
+    /// What stands between a candidate and its decision, as JSON.
+    #[must_use]
+    pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
+        let rollout = self.state.rollouts.get(comparison)?;
+        Some(verdict::document(&self.spec, comparison, rollout))
+    }
+
+    fn command(&mut self, entry: Weighing) {
+        self.in_flight += 1;
+        self.effects.push_back(Effect::Append(entry));
+    }
+
+    fn command_panes(&mut self) {
+        for (comparison, number) in (0..self.spec.candidates.len()).zip(0_u8..) {
+            let to = self.state.closed_by_all(comparison);
+            if self.commanded[comparison] < to {
+                self.commanded[comparison] = to;
+                self.command(Weighing::Panes { comparison: number, to });
+            }
+        }
+    }
+
+    fn command_cut(&mut self, at: EventTime) {
+        let ends = self.state.vitals_seen();
+        if self.state.cut_to != ends {
+            self.state.cut_to.clone_from(&ends);
+            self.command(Weighing::Cut { ends, at });
+        }
+    }
+
+    fn weigh(&mut self, entry: &Weighing) {
+        match entry {
+            Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => {}
+            Weighing::Cut { ends, at } => {
+                self.begin_weighing();
+                let cut = self.state.take_cut(ends, *at);
+                for number in 0..self.spec.candidates.len() {
+                    self.weigh_cut(number, &cut);
+                }
+            }
+            Weighing::Panes { comparison, to } => {
+                self.begin_weighing();
+                self.weigh_panes(usize::from(*comparison), *to);
+            }
+        }
+    }
+
+    const fn begin_weighing(&mut self) {
+        self.state.weighings += 1;
+        self.state.signals_of_weighing = 0;
+    }
+
+    fn weigh_cut(&mut self, number: usize, cut: &Cut) {
+        let context = self.context(number);
+        let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
+        let outcome = rollout.weigh_cut(&self.spec, &context, cut);
+        self.conclude(outcome);
+    }
+
+    fn weigh_panes(&mut self, number: usize, to: EventTime) {
+        let merged = self.state.take_panes(number, to);
+        for (pane, offsets) in merged {
+            let context = self.context(number);
+            let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
+            let outcome = rollout.weigh_pane(&self.spec, &context, &pane, &offsets);
+            let comparison = context.comparison;
+            self.panes.push(PaneRow { comparison, pane });
+            self.conclude(outcome);
+        }
+        let comparison = self.context(number).comparison;
+        let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
+        rollout.weighed_to = rollout.weighed_to.max(to);
+        for row in rollout.windows.close(comparison, to) {
+            if row.segment.is_all() {
+                rollout.last_window = Some(row.clone());
+                self.effects.push_back(Effect::Reported(Box::new(row.clone())));
+            }
+            self.windows.push(row);
+        }
+        self.mark_roll(to);
+    }
+
+    fn context(&self, number: usize) -> Context {
+        Context {
+            comparison: u8::try_from(number).unwrap_or(u8::MAX),
+            sequence: self.state.weighings * 32 + self.state.signals_of_weighing,
+        }
+    }
+
+    fn conclude(&mut self, outcome: Outcome) {
+        for signal in outcome.signals {
+            self.state.signals_of_weighing += 1;
+            self.state.unsent.push(signal.clone());
+            self.effects.push_back(Effect::Send(signal));
+        }
+        for row in outcome.decisions {
+            self.effects.push_back(Effect::Decided(Box::new(row.clone())));
+            self.decisions.push(row);
+        }
+    }
+
+    fn rows(&self) -> usize {
+        self.windows.len() + self.panes.len() + self.decisions.len()
+    }
+
+    fn mark_roll(&mut self, to: EventTime) {
+        let boundary = to.floor(self.spec.roll);
+        if self.state.rolled_to == EventTime::START {
+            self.state.rolled_to = boundary;
+        } else if self.state.rolled_to < boundary || self.spec.roll_rows as usize <= self.rows() {
+            self.state.rolled_to = self.state.rolled_to.max(boundary);
+            self.roll_due = true;
+        }
+    }
+
+    /// Completes files and writes the whole state, when due and nothing is on its way through the
+    /// log: what stands before a state isn't read again.
+    fn settle(&mut self) {
+        if !self.roll_due || self.in_flight != 0 {
+            return;
+        }
+        self.roll_due = false;
+        let mut files = Vec::new();
+        for number in (0_u8..).take(self.spec.candidates.len()) {
+            let windows: Vec<_> = take_of(&mut self.windows, |row| row.comparison == number);
+            let panes: Vec<_> = take_of(&mut self.panes, |row| row.comparison == number);
+            let decisions: Vec<_> = take_of(&mut self.decisions, |row| row.comparison == number);
+            let first = windows.first().map(|row| row.start);
+            self.stage(number, "windows", first, Rows::Windows(windows), &mut files);
+            let first = panes.first().map(|row| row.pane.start);
+            self.stage(number, "panes", first, Rows::Panes(panes), &mut files);
+            let first = decisions.first().map(|row| row.time);
+            self.stage(number, "decisions", first, Rows::Decisions(decisions), &mut files);
+        }
+        // A state is plain data; it could only fail to encode for lack of memory.
+        let bytes = postcard::to_allocvec(&self.state).unwrap_or_default();
+        self.effects.push_back(Effect::Append(Weighing::State { bytes, files }));
+    }
+
+    fn stage(
+        &mut self,
+        number: u8,
+        table: &str,
+        first: Option<EventTime>,
+        rows: Rows,
+        files: &mut Vec<String>,
+    ) {
+        let Some(first) = first else { return };
+        let candidate = &self.spec.candidates[usize::from(number)];
+        let (at, weighings) = (first.us() / 1000, self.state.weighings);
+        let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
+        files.push(name.clone());
+        self.effects.push_back(Effect::Stage { name, comparison: number, rows });
+    }
+}
+
+fn take_of<T>(rows: &mut Vec<T>, of: impl Fn(&T) -> bool) -> Vec<T> {
+    let (taken, left) = std::mem::take(rows).into_iter().partition(of);
+    *rows = left;
+    taken
+}

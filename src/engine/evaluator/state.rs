@@ -1,0 +1,134 @@
+//! All that the evaluator knows: what rides in its own log.
+//!
+//! In: tasks' entries. Out: merged panes and cuts. Holds: an entry is taken once, however often it
+//! is read; merging is in task order. Knows nothing of: rules, effects.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::feed::Cut;
+use super::rollout::Rollout;
+use crate::model::entry::{Entry, Pane, Vitals};
+use crate::model::signal::Signal;
+use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
+use crate::report::Offsets;
+
+/// The evaluator's whole state.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct State {
+    tasks: Vec<TaskFeed>,
+    pub(super) rollouts: Vec<Rollout>,
+    /// Cuts and panes weighed so far.
+    pub(super) weighings: u64,
+    /// Signals of the last weighing.
+    pub(super) signals_of_weighing: u64,
+    /// Vitals entries that a cut has claimed, by task.
+    pub(super) cut_to: Vec<u64>,
+    /// When the last cut's look ended.
+    last_look: EventTime,
+    /// Everything before this lies in completed files.
+    pub(super) rolled_to: EventTime,
+    /// Signals that the control topic hasn't acknowledged.
+    pub(super) unsent: Vec<Signal>,
+}
+
+/// What a task's log has said and isn't weighed yet.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+struct TaskFeed {
+    position: u64,
+    vitals: VecDeque<Vitals>,
+    vitals_taken: u64,
+    comparisons: Vec<ComparisonFeed>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct ComparisonFeed {
+    closed_to: EventTime,
+    panes: VecDeque<Pane>,
+}
+
+impl State {
+    pub(super) fn new(spec: &PipelineSpec, tasks: usize) -> Self {
+        let feed = ComparisonFeed { closed_to: EventTime::START, panes: VecDeque::new() };
+        let comparisons = vec![feed; spec.candidates.len()];
+        Self {
+            tasks: vec![TaskFeed { comparisons, ..TaskFeed::default() }; tasks],
+            rollouts: spec.candidates.iter().map(|_| Rollout::new(spec)).collect(),
+            weighings: 0,
+            signals_of_weighing: 0,
+            cut_to: vec![0; tasks],
+            last_look: EventTime::START,
+            rolled_to: EventTime::START,
+            unsent: Vec::new(),
+        }
+    }
+
+    pub(super) fn take_entry(&mut self, task: u32, position: u64, entry: &Entry) {
+        let Some(feed) = self.tasks.get_mut(task as usize) else { return };
+        if position <= feed.position {
+            return;
+        }
+        feed.position = position;
+        match entry {
+            Entry::Claim { .. } | Entry::Fact(_) => {}
+            Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
+            Entry::Closed(closed) => {
+                if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
+                    of.closed_to = of.closed_to.max(closed.to);
+                    of.panes.extend(closed.panes.iter().cloned());
+                }
+            }
+        }
+    }
+
+    /// Everything of a comparison before this is closed by every task.
+    pub(super) fn closed_by_all(&self, comparison: usize) -> EventTime {
+        let closed = |feed: &TaskFeed| feed.comparisons.get(comparison).map(|c| c.closed_to);
+        self.tasks.iter().filter_map(closed).min().unwrap_or(EventTime::START)
+    }
+
+    pub(super) fn vitals_seen(&self) -> Vec<u64> {
+        self.tasks.iter().map(|feed| feed.vitals_taken + feed.vitals.len() as u64).collect()
+    }
+
+    /// Takes the vitals of a cut, merged over the tasks.
+    pub(super) fn take_cut(&mut self, ends: &[u64], at: EventTime) -> Cut {
+        self.cut_to = ends.to_vec();
+        let mut cut = Cut::default();
+        for (number, (feed, end)) in (0_u32..).zip(self.tasks.iter_mut().zip(ends)) {
+            while feed.vitals_taken < *end {
+                let Some(vitals) = feed.vitals.pop_front() else { break };
+                feed.vitals_taken += 1;
+                cut.merge(number, &vitals);
+            }
+        }
+        // The host's time, unless the records are older: then theirs.
+        let to = cut.newest.map_or(at, |newest| newest.min(at)).max(self.last_look);
+        cut.from = if self.last_look == EventTime::START { to } else { self.last_look };
+        cut.to = to;
+        self.last_look = to;
+        cut
+    }
+
+    /// Takes the panes of a comparison before `to`, each merged over the tasks.
+    pub(super) fn take_panes(&mut self, comparison: usize, to: EventTime) -> Vec<(Pane, Offsets)> {
+        let mut merged: BTreeMap<EventTime, (Pane, Offsets)> = BTreeMap::new();
+        for (number, feed) in (0_u32..).zip(&mut self.tasks) {
+            let Some(feed) = feed.comparisons.get_mut(comparison) else { continue };
+            while feed.panes.front().is_some_and(|pane| pane.start < to) {
+                let Some(pane) = feed.panes.pop_front() else { break };
+                let (into, offsets) = merged
+                    .entry(pane.start)
+                    .or_insert_with(|| (Pane::empty(pane.start), Offsets::new()));
+                into.merge(&pane);
+                let candidate = u8::try_from(comparison + 1).unwrap_or(u8::MAX);
+                for (input, range) in [0, candidate].into_iter().zip(pane.offsets) {
+                    offsets.extend(range.map(|range| ((number, input), range)));
+                }
+            }
+        }
+        merged.into_values().collect()
+    }
+}

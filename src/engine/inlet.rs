@@ -1,0 +1,309 @@
+//! One input of one task: its clock, what it accepted, where the rest went, where to re-read.
+//!
+//! In: decoded records and facts in offset order. Out: held observations and side counts by pane.
+//! Holds: everything here is a pure function of the partition's log and its facts from the resume
+//! point on. Knows nothing of: the other arm, rules.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::clock::{Clock, Freed, Passed};
+use crate::model::arm::Assignment;
+use crate::model::entry::{Fact, ResumePoint};
+use crate::model::observation::Observation;
+use crate::model::spec::PipelineSpec;
+use crate::model::time::{EventTime, Span};
+use crate::tally::held::Held;
+use crate::vitals::VitalsCounter;
+
+/// Resume points are kept once per this much event time.
+const GRANULE: Span = Span::from_secs(1);
+/// So many of the last believed records tell whether an input is live.
+const LAGS: usize = 16;
+
+/// One input of one task.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    input: u8,
+    pane: Span,
+    clock: Clock<Kept>,
+    freed: Freed<Kept>,
+    pub(super) held: Held,
+    pub(super) side: BTreeMap<EventTime, Side>,
+    pub(super) vitals: VitalsCounter,
+    bounds: VecDeque<Bound>,
+    pending: VecDeque<Fact>,
+    known: Vec<Fact>,
+    touched: Vec<(EventTime, EventTime)>,
+    lags_us: VecDeque<i64>,
+    position: i64,
+    keep_from: EventTime,
+    pub(super) fact_in_flight: bool,
+}
+
+/// Records that never get to the join, by the pane of the running max behind which they were read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Side {
+    pub(super) undecodable: u64,
+    pub(super) quarantined: u64,
+    pub(super) late: u64,
+    pub(super) overrides: u64,
+    /// First and last offset read in this pane.
+    pub(super) offsets: Option<(i64, i64)>,
+}
+
+/// What is kept of a record while it waits as a leap.
+#[derive(Debug)]
+enum Kept {
+    Observation(Observation<'static>, Option<i64>),
+    Unreadable(String),
+}
+
+/// Before `offset` the running max was `before`; reading on raised it.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    reached: EventTime,
+    offset: i64,
+    before: EventTime,
+}
+
+/// What the decoder made of a record that carries a time.
+pub(super) enum Timed<'a> {
+    Observation(Observation<'a>),
+    Unreadable(String, EventTime),
+}
+
+impl Inlet {
+    pub(super) fn new(spec: &PipelineSpec, from: ResumePoint, facts: &[Fact], vitals: i64) -> Self {
+        let mut pending: Vec<_> = facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
+        pending.sort_by_key(|fact| fact.offset);
+        Self {
+            input: from.input,
+            pane: spec.time.pane,
+            clock: Clock::new(spec.time.wait, from.max),
+            freed: Freed::default(),
+            held: Held::new(spec.time.pane),
+            side: BTreeMap::new(),
+            vitals: VitalsCounter::new(&spec.dimensions, vitals),
+            bounds: VecDeque::from([Bound {
+                reached: from.max,
+                offset: from.offset,
+                before: from.max,
+            }]),
+            known: pending.clone(),
+            pending: pending.into(),
+            touched: Vec::new(),
+            lags_us: VecDeque::with_capacity(LAGS),
+            position: from.offset,
+            keep_from: EventTime::START,
+            fact_in_flight: false,
+        }
+    }
+
+    /// Its number among the task's inputs.
+    pub(super) const fn number(&self) -> u8 {
+        self.input
+    }
+
+    pub(super) const fn position(&self) -> i64 {
+        self.position
+    }
+
+    pub(super) const fn max(&self) -> EventTime {
+        self.clock.max()
+    }
+
+    pub(super) fn max_at_end(&self) -> EventTime {
+        self.clock.max_if_released()
+    }
+
+    pub(super) const fn waiting(&self) -> usize {
+        self.clock.waiting()
+    }
+
+    /// Whether the last believed records came about when they were stamped: not a backfill.
+    pub(super) fn is_live(&self, limit: Span) -> bool {
+        self.lags_us.is_empty() || self.lags_us.iter().any(|&lag| lag <= limit.us())
+    }
+
+    /// Obeys the facts that stand before the record at `offset`.
+    pub(super) fn obey_before(&mut self, offset: i64) {
+        while self.pending.front().is_some_and(|fact| fact.offset <= offset) {
+            if let Some(fact) = self.pending.pop_front() {
+                self.obey(fact);
+            }
+        }
+    }
+
+    /// A fact that was stated here was written down and read back.
+    pub(super) fn logged(&mut self, fact: Fact) {
+        self.fact_in_flight = false;
+        self.known.push(fact);
+        self.obey(fact);
+    }
+
+    fn obey(&mut self, fact: Fact) {
+        let (before, start) = (self.clock.max(), self.clock.start(self.position));
+        self.clock.obey(fact.time, fact.end, &mut self.freed);
+        self.take_freed(start);
+        let max = self.clock.max();
+        if before < max {
+            self.bound(max, start);
+            self.touched.push((before, max));
+        }
+    }
+
+    /// Takes a record that couldn't be read and tells no time.
+    pub(super) fn skip(&mut self, offset: i64) {
+        self.position = offset + 1;
+        let side = self.side_at(self.clock.max());
+        side.undecodable += 1;
+        side.read(offset);
+    }
+
+    /// Takes a record that tells its time; `stamped` is its Kafka time stamp in microseconds.
+    pub(super) fn take(&mut self, offset: i64, stamped: Option<i64>, record: Timed<'_>) {
+        let start = self.clock.start(self.position);
+        self.position = offset + 1;
+        let time = match &record {
+            Timed::Observation(observation) => observation.time,
+            Timed::Unreadable(_, time) => *time,
+        };
+        let before = self.clock.max();
+        if before.plus(self.clock.wait()) < time {
+            let keep = || match record {
+                Timed::Observation(observation) => Kept::Observation(observation.into_owned(), stamped),
+                Timed::Unreadable(id, _) => Kept::Unreadable(id),
+            };
+            self.clock.feed(offset, time, keep, &mut self.freed);
+        } else {
+            // It passes at once, so nothing of it is copied.
+            let never = || Kept::Unreadable(String::new());
+            self.clock.feed(offset, time, never, &mut self.freed);
+            if before < time {
+                self.bound(time, start);
+            }
+            match record {
+                Timed::Observation(observation) => {
+                    self.accept(offset, before, &observation, stamped);
+                }
+                Timed::Unreadable(id, time) => self.note_unreadable(offset, before, &id, time),
+            }
+        }
+        self.take_freed(start);
+        let max = self.clock.max();
+        self.side_at(max).read(offset);
+    }
+
+    fn take_freed(&mut self, start: (i64, EventTime)) {
+        if self.freed.passed.is_empty() && self.freed.quarantined.is_empty() {
+            return;
+        }
+        let freed = std::mem::take(&mut self.freed);
+        for record in freed.quarantined {
+            let side = self.side_at(record.before);
+            match record.kept {
+                Kept::Observation(..) => side.quarantined += 1,
+                Kept::Unreadable(_) => side.undecodable += 1,
+            }
+        }
+        for Passed { offset, time, before, kept } in freed.passed {
+            if before < time {
+                self.bound(time, start);
+            }
+            match kept {
+                Kept::Observation(observation, stamped) => {
+                    self.accept(offset, before, &observation, stamped);
+                }
+                Kept::Unreadable(id) => self.note_unreadable(offset, before, &id, time),
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        offset: i64,
+        before: EventTime,
+        observation: &Observation<'_>,
+        stamped: Option<i64>,
+    ) {
+        let time = observation.time;
+        if self.clock.is_late(time, before) {
+            self.side_at(before.max(time)).late += 1;
+            return;
+        }
+        if let Some(stamped) = stamped {
+            if self.lags_us.len() == LAGS {
+                self.lags_us.pop_front();
+            }
+            self.lags_us.push_back(stamped.saturating_sub(time.us()));
+        }
+        if observation.assignment == Assignment::Override {
+            self.side_at(before.max(time)).overrides += 1;
+        } else if self.keep_from <= time {
+            self.held.insert(offset, observation);
+        }
+    }
+
+    fn note_unreadable(&mut self, offset: i64, before: EventTime, id: &str, time: EventTime) {
+        self.side_at(before.max(time)).undecodable += 1;
+        if !self.clock.is_late(time, before) && self.keep_from <= time {
+            self.held.insert_unreadable(offset, id, time);
+        }
+    }
+
+    fn side_at(&mut self, max: EventTime) -> &mut Side {
+        self.side.entry(max.floor(self.pane)).or_default()
+    }
+
+    fn bound(&mut self, reached: EventTime, (offset, before): (i64, EventTime)) {
+        let last = self.bounds.back().map(|bound| bound.reached);
+        if last.is_none_or(|last| last.floor(GRANULE) < reached.floor(GRANULE)) {
+            self.bounds.push_back(Bound { reached, offset, before });
+        }
+    }
+
+    /// Where to re-read so that everything from `need` on is seen, and the vitals go on.
+    pub(super) fn resume(&self, need: EventTime) -> ResumePoint {
+        let fits = |bound: &&Bound| bound.before < need && bound.offset <= self.vitals.flushed();
+        let oldest = self.bounds.front();
+        let (offset, max) = self
+            .bounds
+            .iter()
+            .rev()
+            .find(fits)
+            .or(oldest)
+            .map_or_else(|| self.clock.start(self.position), |b| (b.offset, b.before));
+        ResumePoint { input: self.input, offset, max }
+    }
+
+    /// Facts at or after `offset`.
+    pub(super) fn facts_from(&self, offset: i64) -> impl Iterator<Item = Fact> {
+        self.known.iter().filter(move |fact| offset <= fact.offset).copied()
+    }
+
+    /// Whether a fact let time pass over the close of a pane that ends at `end`.
+    pub(super) fn is_touched(&self, closes_at: EventTime) -> bool {
+        self.touched.iter().any(|&(from, to)| from < closes_at && closes_at <= to)
+    }
+
+    /// Forgets what no comparison needs: records before `records`, counts before `panes`, resume
+    /// points before `need`.
+    pub(super) fn forget(&mut self, records: EventTime, panes: EventTime, need: EventTime) {
+        self.keep_from = records;
+        self.held.forget_before(records);
+        self.side = self.side.split_off(&panes);
+        let keep = self.resume(need).offset;
+        while self.bounds.get(1).is_some_and(|next| next.offset <= keep) {
+            self.bounds.pop_front();
+        }
+        self.known.retain(|fact| keep <= fact.offset);
+        self.touched.retain(|&(_, to)| panes < to);
+    }
+}
+
+impl Side {
+    fn read(&mut self, offset: i64) {
+        let (first, last) = self.offsets.unwrap_or((offset, offset));
+        self.offsets = Some((first.min(offset), last.max(offset)));
+    }
+}

@@ -1,0 +1,42 @@
+//! What a task can say of itself, for people.
+//!
+//! In: a task. Out: plain numbers. Holds: reading it changes nothing. Knows nothing of: HTTP.
+
+use crate::model::time::EventTime;
+
+/// How one input of a task stands.
+#[derive(Clone, Debug)]
+pub struct InputStatus {
+    /// Next offset to read.
+    pub position: i64,
+    /// Running max of event time.
+    pub max: EventTime,
+    /// Records that wait as leaps.
+    pub waiting: usize,
+    /// Records held for the join.
+    pub held_records: usize,
+    /// Bytes held for the join.
+    pub held_bytes: usize,
+}
+
+/// How one comparison of a task stands.
+#[derive(Clone, Debug)]
+pub struct ComparisonStatus {
+    /// Everything before this is closed.
+    pub closed_to: EventTime,
+    /// The input that holds the frontier back.
+    pub held_by: usize,
+    /// Rows of the unfinished file.
+    pub open_rows: usize,
+}
+
+/// How a task stands.
+#[derive(Clone, Debug)]
+pub struct TaskStatus {
+    /// Its partition.
+    pub partition: u32,
+    /// By input.
+    pub inputs: Vec<InputStatus>,
+    /// By candidate.
+    pub comparisons: Vec<ComparisonStatus>,
+}

@@ -1,0 +1,396 @@
+//! The owner of one partition of all inputs.
+//!
+//! In: records, ticks, ends, facts read back. Out: entries for its log, rows, dead letters. Holds:
+//! what its log says about a pane is a pure function of the input logs and the facts written in it,
+//! whoever read them in whatever order. Knows nothing of: other tasks, rules, the world.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::closing::{Comparison, Rolled, Workspace};
+use super::effect::{DeadLetter, Effect, Input};
+use super::inlet::{Inlet, Timed};
+use super::recover::Recovered;
+use super::status::{ComparisonStatus, InputStatus, TaskStatus};
+use crate::decode::{Decoder, Reject};
+use crate::join::Join;
+use crate::model::entry::{ArmVitals, Closed, Entry, Fact, ResumePoint, Vitals};
+use crate::model::record::Record;
+use crate::model::spec::PipelineSpec;
+use crate::model::time::{EventTime, Span};
+use crate::tally::PaneTally;
+
+/// Records that were older than this when they were read are a backlog.
+const CATCHING_UP: Span = Span::from_secs(60);
+
+/// The owner of one partition of all inputs.
+#[derive(Debug)]
+pub struct Task {
+    spec: Arc<PipelineSpec>,
+    decoder: Decoder,
+    partition: u32,
+    inlets: Vec<Inlet>,
+    comparisons: Vec<Comparison>,
+    work: Workspace,
+    effects: VecDeque<Effect>,
+    /// Age on arrival of the freshest record since the last tick.
+    freshest: Option<Span>,
+    now: EventTime,
+}
+
+impl Task {
+    /// A new owner, going on from the valid entries of the task's log (none for a new task).
+    #[must_use]
+    pub fn recover<'e>(
+        spec: Arc<PipelineSpec>,
+        partition: u32,
+        log: impl IntoIterator<Item = &'e Entry>,
+    ) -> Self {
+        let state = Recovered::read(log);
+        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| {
+            let last = state.closed.get(&number);
+            Comparison {
+                number,
+                closed_to: last.map_or(EventTime::START, |last| last.to),
+                rows_to: last.map_or(EventTime::START, |last| last.rows_from),
+                rows: Vec::new(),
+            }
+        });
+        let inlets = (0..=spec.candidates.len()).map(|input| {
+            let number = u8::try_from(input).unwrap_or(u8::MAX);
+            let resume = (0_u8..)
+                .zip(&spec.candidates)
+                .filter(|(candidate, _)| input == 0 || *candidate + 1 == number)
+                .map(|(candidate, _)| match state.closed.get(&candidate) {
+                    Some(last) => last.resume[usize::from(input != 0)],
+                    None => ResumePoint { input: number, offset: 0, max: EventTime::START },
+                })
+                .min_by_key(|resume| resume.offset);
+            let from = resume.unwrap_or(ResumePoint { input: number, offset: 0, max: EventTime::START });
+            let facts: Vec<Fact> =
+                state.facts.iter().filter(|fact| fact.input == number).copied().collect();
+            let vitals = state.vitals.get(&number).copied().unwrap_or(0);
+            Inlet::new(&spec, ResumePoint { input: number, ..from }, &facts, vitals)
+        });
+        Self {
+            decoder: Decoder::new(&spec),
+            partition,
+            inlets: inlets.collect(),
+            comparisons: comparisons.collect(),
+            work: Workspace {
+                join: Join::default(),
+                tally: PaneTally::new(&spec),
+                keys: [Vec::new(), Vec::new()],
+            },
+            spec,
+            effects: VecDeque::new(),
+            freshest: None,
+            now: EventTime::START,
+        }
+    }
+
+    /// Takes what happened.
+    pub fn handle(&mut self, input: Input<'_>) {
+        match input {
+            Input::Records { input, records, read_at } => self.read(input, records, read_at),
+            Input::Tick { now } => {
+                self.now = now;
+                self.flush_vitals();
+            }
+            Input::Standing { ends, confirmed, needed } => self.stand(ends, confirmed, needed),
+            Input::Logged(fact) => {
+                if let Some(inlet) = self.inlets.get_mut(usize::from(fact.input)) {
+                    inlet.logged(fact);
+                }
+                self.advance();
+            }
+            Input::Finish { time } => self.finish(time),
+            Input::Flush => self.flush(),
+        }
+    }
+
+    /// What is asked of the world next.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Next offset to read of an input.
+    #[must_use]
+    pub fn position(&self, input: usize) -> i64 {
+        self.inlets.get(input).map_or(0, Inlet::position)
+    }
+
+    /// Running max of an input.
+    #[must_use]
+    pub fn max(&self, input: usize) -> EventTime {
+        self.inlets.get(input).map_or(EventTime::START, Inlet::max)
+    }
+
+    /// Whether a fact about this input is on its way through the log: it isn't to be read meanwhile.
+    #[must_use]
+    pub fn awaits(&self, input: usize) -> bool {
+        self.inlets.get(input).is_some_and(|inlet| inlet.fact_in_flight)
+    }
+
+    /// The last event time of all inputs, if everything that waits were believed.
+    #[must_use]
+    pub fn last_time(&self) -> EventTime {
+        self.inlets.iter().map(Inlet::max_at_end).max().unwrap_or(EventTime::START)
+    }
+
+    /// Everything of a comparison before this is closed.
+    #[must_use]
+    pub fn closed_to(&self, comparison: usize) -> EventTime {
+        self.comparisons.get(comparison).map_or(EventTime::START, |c| c.closed_to)
+    }
+
+    /// How the task stands, for people.
+    #[must_use]
+    pub fn status(&self) -> TaskStatus {
+        let inputs = self.inlets.iter().map(|inlet| InputStatus {
+            position: inlet.position(),
+            max: inlet.max(),
+            waiting: inlet.waiting(),
+            held_records: inlet.held.len(),
+            held_bytes: inlet.held.bytes(),
+        });
+        let comparisons = self.comparisons.iter().map(|comparison| {
+            let candidate = usize::from(comparison.number) + 1;
+            ComparisonStatus {
+                closed_to: comparison.closed_to,
+                held_by: if self.max(candidate) < self.max(0) { candidate } else { 0 },
+                open_rows: comparison.rows.len(),
+            }
+        });
+        TaskStatus {
+            partition: self.partition,
+            inputs: inputs.collect(),
+            comparisons: comparisons.collect(),
+        }
+    }
+
+    fn read(&mut self, input: usize, records: &[Record<'_>], read_at: Option<EventTime>) {
+        for record in records {
+            self.read_one(input, record);
+        }
+        if let (Some(now), Some(stamp)) = (read_at, records.last().and_then(|r| r.timestamp_ms)) {
+            let age = now.since(EventTime::from_us(stamp.saturating_mul(1000)));
+            self.freshest = Some(self.freshest.map_or(age, |freshest| freshest.min(age)));
+        }
+        self.advance();
+    }
+
+    fn read_one(&mut self, input: usize, record: &Record<'_>) {
+        let Some(inlet) = self.inlets.get_mut(input) else { return };
+        if record.offset < inlet.position() {
+            return;
+        }
+        debug_assert!(!inlet.fact_in_flight, "nothing is read while a fact is on its way");
+        inlet.obey_before(record.offset);
+        let fresh = inlet.vitals.wants(record.offset);
+        match self.decoder.decode(input, record.value) {
+            Ok(observation) => {
+                if fresh {
+                    inlet.vitals.add(record.offset, &observation);
+                }
+                let stamped = record.timestamp_ms.map(|ms| ms.saturating_mul(1000));
+                inlet.take(record.offset, stamped, Timed::Observation(observation));
+            }
+            Err(reject) => {
+                if fresh {
+                    inlet.vitals.add_undecodable(record.offset);
+                    self.effects.push_back(dead_letter(input, record, &reject));
+                }
+                match (reject.request_id, reject.time) {
+                    (Some(id), Some(time)) => {
+                        let timed = Timed::Unreadable(id.into_owned(), time);
+                        inlet.take(record.offset, None, timed);
+                    }
+                    _ => inlet.skip(record.offset),
+                }
+            }
+        }
+    }
+
+    fn flush_vitals(&mut self) {
+        let arms: Vec<Option<ArmVitals>> =
+            self.inlets.iter_mut().map(|inlet| inlet.vitals.flush()).collect();
+        let catching_up = self.freshest.take().is_some_and(|age| CATCHING_UP < age);
+        if arms.iter().all(Option::is_none) {
+            return;
+        }
+        let arms = arms.into_iter().map(Option::unwrap_or_default).collect();
+        let vitals = Vitals { arms, at: self.now, catching_up };
+        self.effects.push_back(Effect::Append(Entry::Vitals(vitals)));
+    }
+
+    /// Closes what can be closed.
+    fn advance(&mut self) {
+        for at in 0..self.comparisons.len() {
+            let to = self.frontier(at, |inlet| inlet.max());
+            if self.comparisons[at].closed_to < to {
+                self.close(at, to);
+            }
+        }
+    }
+
+    /// How far a comparison can be closed, given each input's time.
+    fn frontier(&self, comparison: usize, time: impl Fn(&Inlet) -> EventTime) -> EventTime {
+        let [primary, candidate] = [0, comparison + 1].map(|input| time(&self.inlets[input]));
+        let TimeBack { wait, skew, pane } = self.time_back();
+        primary.min(candidate).minus(wait).minus(skew).floor(pane)
+    }
+
+    fn time_back(&self) -> TimeBack {
+        let time = self.spec.time;
+        TimeBack { wait: time.wait, skew: time.skew, pane: time.pane }
+    }
+
+    fn close(&mut self, at: usize, to: EventTime) {
+        let arms = [&self.inlets[0], &self.inlets[at + 1]];
+        let comparison = &mut self.comparisons[at];
+        let (panes, rolled) = comparison.close(&self.spec, arms, &mut self.work, to);
+        self.log_closed(at, panes, rolled);
+    }
+
+    /// Vitals first, so that no resume point lies behind what they have counted; then the files
+    /// that the entry names; then the entry.
+    fn log_closed(&mut self, at: usize, panes: Vec<crate::model::entry::Pane>, rolled: Vec<Rolled>) {
+        self.flush_vitals();
+        let Comparison { number, closed_to, .. } = self.comparisons[at];
+        let mut files = Vec::new();
+        for Rolled { from, rows } in rolled {
+            let name = self.file_name(at, from, rows.last().map_or(from, |row| row.pane));
+            files.push(name.clone());
+            self.effects.push_back(Effect::Stage { name, comparison: number, rows });
+        }
+        let rows_from = self.comparisons[at].rows_from();
+        let need = self.need(at);
+        let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
+        let facts = resume.iter().flat_map(|resume| {
+            self.inlets[usize::from(resume.input)].facts_from(resume.offset)
+        });
+        let facts = facts.collect();
+        let closed = Closed { comparison: number, to: closed_to, panes, resume, facts, files, rows_from };
+        self.effects.push_back(Effect::Append(Entry::Closed(closed)));
+        self.forget();
+    }
+
+    fn file_name(&self, at: usize, from: EventTime, last: EventTime) -> String {
+        let candidate = &self.spec.candidates[at];
+        let end = last.plus(self.spec.time.pane);
+        let partition = self.partition;
+        format!("pairs-{candidate}-{partition:04}-{}-{}.parquet", from.us() / 1000, end.us() / 1000)
+    }
+
+    /// Everything of a comparison from here on is needed when it is read again.
+    fn need(&self, at: usize) -> EventTime {
+        let comparison = &self.comparisons[at];
+        comparison.closed_to.min(comparison.rows_from()).minus(self.spec.time.skew.times(3))
+    }
+
+    /// Frees what no comparison needs any more.
+    fn forget(&mut self) {
+        for (input, inlet) in self.inlets.iter_mut().enumerate() {
+            let users = || {
+                self.comparisons.iter().filter(|c| input == 0 || usize::from(c.number) + 1 == input)
+            };
+            let look_back = self.spec.time.skew.times(3);
+            let records = users().map(|c| c.closed_to.min(c.rows_to)).min();
+            let panes = users().map(|c| c.closed_to).min();
+            let need = users().map(|c| c.closed_to.min(c.rows_from())).min();
+            if let (Some(records), Some(panes), Some(need)) = (records, panes, need) {
+                inlet.forget(records.minus(look_back), panes, need.minus(look_back));
+            }
+        }
+    }
+
+    /// States facts for inputs that stand at their end, where that closes something or frees a leap.
+    fn stand(&mut self, ends: &[(usize, i64)], confirmed: EventTime, needed: &[EventTime]) {
+        let time = confirmed.minus(self.spec.time.idle_after);
+        let live = self.spec.time.wait.plus(self.spec.time.idle_after);
+        let stands: Vec<bool> = (0..self.inlets.len())
+            .map(|input| {
+                let inlet = &self.inlets[input];
+                !inlet.fact_in_flight
+                    && inlet.is_live(live)
+                    && ends.iter().any(|&(of, end)| of == input && end <= inlet.position())
+            })
+            .collect();
+        let mut state = vec![false; self.inlets.len()];
+        for (input, inlet) in self.inlets.iter().enumerate() {
+            state[input] = stands[input] && inlet.waiting() != 0 && inlet.max_at_end() <= time;
+        }
+        for at in 0..self.comparisons.len() {
+            let to = self.frontier(at, |inlet| {
+                let idle = stands[usize::from(inlet.number())];
+                if idle { inlet.max().max(time) } else { inlet.max() }
+            });
+            if self.is_worth_closing(at, to, needed.get(at).copied()) {
+                let TimeBack { wait, skew, .. } = self.time_back();
+                for input in [0, at + 1] {
+                    let behind = self.inlets[input].max() < to.plus(wait).plus(skew);
+                    state[input] |= stands[input] && behind;
+                }
+            }
+        }
+        for (input, _) in state.iter().enumerate().filter(|(_, state)| **state) {
+            self.state_fact(input, time, false);
+        }
+    }
+
+    /// Whether closing up to `to` would close a pane that holds something, or is waited for.
+    fn is_worth_closing(&self, at: usize, to: EventTime, needed: Option<EventTime>) -> bool {
+        let from = self.comparisons[at].closed_to;
+        let holds = |inlet: &Inlet| {
+            inlet.held.pane_starts(from, to).next().is_some()
+                || inlet.side.range(from..to).next().is_some()
+        };
+        from < to
+            && (needed.is_some_and(|needed| from < needed)
+                || holds(&self.inlets[0])
+                || holds(&self.inlets[at + 1]))
+    }
+
+    fn state_fact(&mut self, input: usize, time: EventTime, end: bool) {
+        let inlet = &mut self.inlets[input];
+        inlet.fact_in_flight = true;
+        let fact = Fact { input: inlet.number(), offset: inlet.position(), time, end };
+        self.effects.push_back(Effect::Append(Entry::Fact(fact)));
+    }
+
+    fn finish(&mut self, time: EventTime) {
+        self.flush_vitals();
+        for input in 0..self.inlets.len() {
+            self.state_fact(input, time, true);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.flush_vitals();
+        for at in 0..self.comparisons.len() {
+            let rolled: Vec<Rolled> = self.comparisons[at].roll().into_iter().collect();
+            if !rolled.is_empty() {
+                self.log_closed(at, Vec::new(), rolled);
+            }
+        }
+    }
+}
+
+/// The spans that a frontier lies behind the clocks.
+struct TimeBack {
+    wait: Span,
+    skew: Span,
+    pane: Span,
+}
+
+fn dead_letter(input: usize, record: &Record<'_>, reject: &Reject<'_>) -> Effect {
+    Effect::DeadLetter(DeadLetter {
+        input,
+        offset: record.offset,
+        reason: reject.reason,
+        detail: reject.detail.clone(),
+        key: record.key.map(<[u8]>::to_vec),
+        value: record.value.map(<[u8]>::to_vec),
+    })
+}

@@ -1,0 +1,11 @@
+//! Rules: claims about the candidate that must be shown before they act.
+//!
+//! In: rule texts; looks at vitals and panes. Out: parsed rules, findings with their evidence. Holds:
+//! no rule acts on a bare threshold; NaN, silence and too little data are undecided, never a pass.
+//! Knows nothing of: what a finding leads to.
+
+mod history;
+pub mod look;
+mod reference;
+mod shift;
+pub mod watch;
