@@ -25,4 +25,9 @@ pub mod decide;
 pub mod report;
 pub mod rules;
 
+pub mod config;
 pub mod engine;
+pub mod generate;
+
+#[cfg(feature = "shell")]
+pub mod shell;

@@ -62,6 +62,7 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
         "shown_at": words::time(shown.at),
         "since": words::time(shown.onset),
         "evidence": {
+            "text": words::numbers(rule, shown),
             "candidate": share(rule.metric, shown.candidate, shown.candidate_value),
             "primary": share(rule.metric, shown.primary, shown.primary_value),
             "log_evidence": shown.log_evidence,

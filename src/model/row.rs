@@ -97,6 +97,8 @@ pub struct WindowRow {
     pub size: Span,
     /// The slice.
     pub segment: Segment,
+    /// 0 the first time it is reported; a later one replaces it.
+    pub revision: u32,
     /// Its counts.
     pub tally: Tally,
     /// Where the records of both arms went; only for the segment *all*.

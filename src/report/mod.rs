@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::entry::Pane;
 use crate::model::row::WindowRow;
+use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 
 /// Open windows of one comparison.
@@ -22,7 +23,10 @@ pub struct Windows {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Open {
     merged: Pane,
-    offsets: BTreeMap<(u32, u8), (i64, i64)>,
+    offsets: Offsets,
+    revision: u32,
+    /// Holds panes that no row has reported.
+    unreported: bool,
 }
 
 /// Offsets of a pane by (task, input).
@@ -42,8 +46,11 @@ impl Windows {
             let end = start.plus(*size);
             let open = self.open.entry((end, *size)).or_insert_with(|| Open {
                 merged: Pane::empty(start),
-                offsets: BTreeMap::new(),
+                offsets: Offsets::new(),
+                revision: 0,
+                unreported: true,
             });
+            open.unreported = true;
             open.merged.merge(pane);
             for (place, (first, last)) in offsets {
                 let range = open.offsets.entry(*place).or_insert((*first, *last));
@@ -60,35 +67,46 @@ impl Windows {
             if to < end {
                 break;
             }
-            rows.extend(window_rows(comparison, size, first.remove()));
+            rows.extend(window_rows(comparison, size, &mut first.remove()));
         }
         rows
     }
+
+    /// Reports windows that are still open, because the input ends here. Should it go on after all,
+    /// they are reported again with the next revision.
+    pub fn end(&mut self, comparison: u8) -> Vec<WindowRow> {
+        let open = self.open.iter_mut();
+        open.flat_map(|((_, size), open)| window_rows(comparison, *size, open)).collect()
+    }
 }
 
-fn window_rows(comparison: u8, size: Span, open: Open) -> Vec<WindowRow> {
-    let Open { merged, offsets } = open;
-    let version = merged.version.map(|(_, version)| version);
-    let offsets: Vec<_> = offsets
-        .into_iter()
-        .map(|((task, input), (first, last))| (task, input, first, last))
+fn window_rows(comparison: u8, size: Span, open: &mut Open) -> Vec<WindowRow> {
+    if !std::mem::take(&mut open.unreported) {
+        return Vec::new();
+    }
+    let revision = open.revision;
+    open.revision += 1;
+    let merged = &open.merged;
+    let version = merged.version.as_ref().map(|(_, version)| version.clone());
+    let offsets: Vec<_> = open
+        .offsets
+        .iter()
+        .map(|((task, input), (first, last))| (*task, *input, *first, *last))
         .collect();
-    let buckets = (merged.primary, merged.candidate);
-    let mut tallies = merged.tallies;
-    tallies.entry(crate::model::tally::Segment::all()).or_default();
-    tallies
-        .into_iter()
-        .map(|(segment, tally)| WindowRow {
-            comparison,
-            start: merged.start,
-            size,
-            buckets: segment.is_all().then_some(buckets),
-            segment,
-            tally,
-            model_version: version.clone(),
-            offsets: offsets.clone(),
-            fact_touched: merged.fact_touched,
-            partial: merged.partial,
-        })
-        .collect()
+    let mut tallies = merged.tallies.clone();
+    tallies.entry(Segment::all()).or_default();
+    let row = |(segment, tally): (Segment, Tally)| WindowRow {
+        comparison,
+        start: merged.start,
+        size,
+        revision,
+        buckets: segment.is_all().then_some((merged.primary, merged.candidate)),
+        segment,
+        tally,
+        model_version: version.clone(),
+        offsets: offsets.clone(),
+        fact_touched: merged.fact_touched,
+        partial: merged.partial,
+    };
+    tallies.into_iter().map(row).collect()
 }

@@ -14,8 +14,10 @@ use crate::model::tally::{ArmTally, OTHER, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::stats::shift::{total_variation, tv_lower};
 
-/// Evidence starts anew after this much event time.
-const EPOCH: Span = Span::from_secs(3600);
+/// Evidence starts anew after so much event time: short epochs see a large shift soon, long ones a
+/// small one at all.
+pub(super) const EPOCHS: [Span; 3] =
+    [Span::from_secs(60), Span::from_secs(600), Span::from_secs(3600)];
 /// The bound is tightest near this many predictions.
 const N_OPT: f64 = 10_000.0;
 /// The category of answers without a usable prediction.
@@ -24,6 +26,7 @@ const NULL: &str = "__null__";
 /// Predictions of both arms since the epoch began.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Shift {
+    epoch: Span,
     since: Option<EventTime>,
     counts: BTreeMap<String, (u64, u64)>,
     categories: usize,
@@ -38,19 +41,25 @@ pub(super) struct Moved {
     pub(super) estimate: f64,
     pub(super) primary: u64,
     pub(super) candidate: u64,
+    /// Natural logarithm of how sure the bound is.
+    pub(super) log_threshold: f64,
 }
 
 impl Shift {
-    /// `watches` share the stated interval between them.
-    pub(super) fn new(spec: &PipelineSpec, watches: u32) -> Self {
+    /// One for each length of epoch; they and `watches` share the stated interval between them.
+    pub(super) fn all(spec: &PipelineSpec, watches: u32) -> [Self; 3] {
+        EPOCHS.map(|epoch| Self::new(spec, watches.saturating_mul(3), epoch))
+    }
+
+    fn new(spec: &PipelineSpec, watches: u32, epoch: Span) -> Self {
         let labels = match spec.labels.declared.len() {
             0 => spec.labels.max,
             declared => declared,
         };
         let categories = labels.max(spec.score_edges.len() + 1) + 2;
-        let epochs = (spec.certainty.interval.as_secs() / EPOCH.as_secs()).max(1.0);
+        let epochs = (spec.certainty.interval.as_secs() / epoch.as_secs()).max(1.0);
         let alpha = 1.0 / epochs / f64::from(watches.max(1));
-        Self { since: None, counts: BTreeMap::new(), categories, alpha }
+        Self { epoch, since: None, counts: BTreeMap::new(), categories, alpha }
     }
 
     /// Natural logarithm of how sure the bound is.
@@ -66,7 +75,7 @@ impl Shift {
 
     /// Adds a pane.
     pub(super) fn add(&mut self, from: EventTime, tally: &Tally) -> Option<Moved> {
-        if self.since.is_some_and(|since| EPOCH <= from.since(since)) {
+        if self.since.is_some_and(|since| self.epoch <= from.since(since)) {
             self.restart();
         }
         let since = *self.since.get_or_insert(from);
@@ -79,6 +88,7 @@ impl Shift {
             estimate: total_variation(&ours, &theirs)?,
             primary: ours.iter().sum(),
             candidate: theirs.iter().sum(),
+            log_threshold: self.log_threshold(),
         })
     }
 

@@ -47,7 +47,7 @@ pub struct Watch {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 enum Statistic {
     Rate { grid: RateGrid, candidate: Detector, primary: Detector, held: Option<Held> },
-    Shift { shift: Shift, limit: f64, held: Option<Held>, last: Option<(f64, f64)> },
+    Shift { epochs: [Shift; 3], limit: f64, held: Option<Held>, lower: f64 },
     Observed { limit: f64 },
 }
 
@@ -114,7 +114,7 @@ impl Watch {
         let statistic = if rule.observed {
             Statistic::Observed { limit }
         } else if rule.metric == Metric::PredictionShift {
-            Statistic::Shift { shift: Shift::new(spec, watches), limit, held, last: None }
+            Statistic::Shift { epochs: Shift::all(spec, watches), limit, held, lower: 0.0 }
         } else {
             let grid = RateGrid::exceeds(limit)?;
             let (candidate, primary) = (Detector::new(), Detector::new());
@@ -173,9 +173,7 @@ impl Watch {
                 let nearer = if rollout.0 / rollout.1 < detector.0 / detector.1 { detector } else { rollout };
                 (nearer.0, nearer.1, grid.limit())
             }
-            Statistic::Shift { shift, limit, last, .. } => {
-                (last.map_or(0.0, |(lower, _)| lower), shift.log_threshold(), *limit)
-            }
+            Statistic::Shift { limit, lower, .. } => (*lower, *limit, *limit),
             Statistic::Observed { limit } => (0.0, 0.0, *limit),
         };
         let needed = sample_needed(limit, (2.0 * limit).min(0.99), log_threshold.max(1.0), Z80);
@@ -256,11 +254,13 @@ impl Watch {
                 (long && thresholds.detector <= evidence)
                     .then(|| Verdict::at(evidence, thresholds.detector, true, since))
             }
-            Statistic::Shift { shift, limit, held, last } => {
+            Statistic::Shift { epochs, limit, held, lower } => {
                 let tally = look.tally(&self.segment)?;
-                let moved = shift.add(look.from, tally)?;
-                *last = Some((moved.lower, moved.estimate));
-                let crossed = *limit < moved.lower;
+                let moved = epochs
+                    .iter_mut()
+                    .filter_map(|epoch| epoch.add(look.from, tally))
+                    .max_by(|a, b| a.lower.total_cmp(&b.lower))?;
+                *lower = moved.lower;
                 let long = match (held, rule.held_for) {
                     (Some(held), Some(span)) => {
                         held.step(Some(*limit < moved.estimate), step);
@@ -268,10 +268,10 @@ impl Watch {
                     }
                     _ => true,
                 };
-                let log = shift.log_threshold();
+                let log = moved.log_threshold;
                 let mut verdict = Verdict::at(log, log, true, moved.since);
                 verdict.moved = Some(moved);
-                (crossed && long).then_some(verdict)
+                (*limit < moved.lower && long).then_some(verdict)
             }
         }
     }

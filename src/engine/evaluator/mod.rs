@@ -43,6 +43,8 @@ pub enum Input<'a> {
     Logged(&'a Weighing),
     /// The control topic has acknowledged the signal with this sequence.
     Delivered(u64),
+    /// The inputs end here: open windows are reported as they are.
+    End,
     /// Rows are to be completed now: the process is about to leave.
     Flush,
 }
@@ -166,6 +168,13 @@ impl Evaluator {
                 self.state.unsent.retain(|signal| signal.sequence != sequence);
                 self.effects.push_back(Effect::Append(Weighing::Sent { sequence }));
             }
+            Input::End => {
+                for number in 0..self.spec.candidates.len() {
+                    let comparison = self.context(number).comparison;
+                    let rows = self.state.rollouts[number].windows.end(comparison);
+                    self.report(number, rows);
+                }
+            }
             Input::Flush => {
                 self.roll_due |= self.rows() != 0;
                 self.settle();
@@ -256,14 +265,19 @@ impl Evaluator {
         let comparison = self.context(number).comparison;
         let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
         rollout.weighed_to = rollout.weighed_to.max(to);
-        for row in rollout.windows.close(comparison, to) {
+        let rows = rollout.windows.close(comparison, to);
+        self.report(number, rows);
+        self.mark_roll(to);
+    }
+
+    fn report(&mut self, number: usize, rows: Vec<WindowRow>) {
+        for row in rows {
             if row.segment.is_all() {
-                rollout.last_window = Some(row.clone());
+                self.state.rollouts[number].last_window = Some(row.clone());
                 self.effects.push_back(Effect::Reported(Box::new(row.clone())));
             }
             self.windows.push(row);
         }
-        self.mark_roll(to);
     }
 
     fn context(&self, number: usize) -> Context {

@@ -1,0 +1,58 @@
+//! `replay`: a pipeline over files.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use parallax::shell::files::{self, FileSource};
+use parallax::shell::source::Source as _;
+use parallax::shell::stop::Stop;
+use parallax::shell::{assemble, replay};
+
+use super::Output;
+use super::report::{Collected, Collector, print_decisions};
+
+/// Run a pipeline over files.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  parallax generate --out data --wrong 12%@2m:country=BR\n  parallax replay --pipeline pipelines/fraud.yaml --source primary=data --source v8=data --out out")]
+pub struct Replay {
+    /// The pipeline file.
+    #[arg(long)]
+    pipeline: PathBuf,
+    /// Where tables and signals go.
+    #[arg(long)]
+    out: PathBuf,
+    /// Files of an input, one per partition: NAME=FILE[,FILE…], or NAME=FOLDER for its NAME-*.
+    #[arg(long = "source", value_name = "NAME=FILE", required = true)]
+    sources: Vec<String>,
+}
+
+impl Replay {
+    pub fn run(self, output: Output) -> Result<()> {
+        let mut pipeline = super::load(&self.pipeline)?;
+        pipeline.endpoints.output = self.out;
+        let mut names = vec!["primary".to_owned()];
+        names.extend(pipeline.spec.candidates.iter().cloned());
+        let mut source = FileSource::open(&files::sources(&self.sources, &names)?)?;
+        let (mut driver, offsets) = assemble::in_memory(&pipeline, source.partitions())?;
+        source.begin(&offsets)?;
+        let decisions = Arc::new(Mutex::new(Collected::default()));
+        driver.observe(Box::new(Collector(Arc::clone(&decisions))));
+        let bar = ProgressBar::new_spinner();
+        if !std::io::stderr().is_terminal() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        replay::run(&mut driver, &mut source, &Stop::default(), |records| {
+            bar.set_message(format!("{records} records"));
+        })?;
+        bar.finish_and_clear();
+        let decisions = decisions.lock().map_err(|_| anyhow::anyhow!("read the decisions"))?;
+        print_decisions(&pipeline.spec, &decisions, output);
+        Ok(())
+    }
+}

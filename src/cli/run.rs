@@ -1,0 +1,54 @@
+//! `run`: a pipeline on Kafka.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use parallax::shell::assemble;
+use parallax::shell::clock::HostClock;
+use parallax::shell::http::{self, Published};
+use parallax::shell::kafka::source::KafkaSource;
+use parallax::shell::live::Live;
+use parallax::shell::source::Source as _;
+use parallax::shell::stop::Stop;
+
+use super::report::Told;
+
+/// Run a pipeline on Kafka.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  parallax run pipelines/fraud.yaml\n  parallax run pipelines/fraud.yaml --until-end")]
+pub struct Run {
+    /// The pipeline file.
+    pipeline: PathBuf,
+    /// Stop at the ends that the topics have now, and close everything.
+    #[arg(long)]
+    until_end: bool,
+}
+
+impl Run {
+    pub fn run(self) -> Result<()> {
+        let pipeline = super::load(&self.pipeline)?;
+        let Some(kafka) = &pipeline.endpoints.kafka else {
+            anyhow::bail!("{} has no `kafka` section; add `kafka: {{brokers: host:port}}`, or use `replay`", self.pipeline.display());
+        };
+        let clock = HostClock::Real;
+        let mut source = KafkaSource::connect(kafka, &pipeline.endpoints.topics)?;
+        let (mut driver, offsets) = assemble::durable(&pipeline, source.partitions(), clock)?;
+        let until = if self.until_end { Some(source.ends_now()?) } else { None };
+        source.begin(&offsets)?;
+        driver.observe(Box::new(Told));
+        let (published, stop) = (Published::default(), Stop::default());
+        let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
+        tracing::info!(
+            pipeline = pipeline.spec.name,
+            partitions = source.partitions(),
+            http = bound.map(|address| address.to_string()),
+            dry_run = pipeline.spec.dry_run,
+            "Running."
+        );
+        let mut live = Live { driver: &mut driver, source: &mut source, clock, stop, published, until };
+        live.run()?;
+        tracing::info!("Left in order: everything read is written down.");
+        Ok(())
+    }
+}

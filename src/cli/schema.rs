@@ -1,0 +1,35 @@
+//! `schema`: the contracts, printed.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+/// Print a contract.
+#[derive(Args, Debug)]
+pub struct Schema {
+    /// Which.
+    #[arg(value_enum)]
+    contract: Contract,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Contract {
+    /// The pipeline file.
+    Pipeline,
+    /// The prediction event.
+    Prediction,
+    /// The control signal.
+    Signal,
+}
+
+impl Schema {
+    pub fn run(self) -> Result<()> {
+        match self.contract {
+            Contract::Pipeline => {
+                println!("{}", serde_json::to_string_pretty(&parallax::config::schema())?);
+            }
+            Contract::Prediction => print!("{}", include_str!("../../schemas/prediction.v1.json")),
+            Contract::Signal => print!("{}", include_str!("../../schemas/signal.v1.json")),
+        }
+        Ok(())
+    }
+}

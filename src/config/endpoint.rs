@@ -1,0 +1,63 @@
+//! Where a pipeline runs: plain data for the shell.
+//!
+//! In: a resolved file. Out: addresses, topics, folders. Holds: a secret never shows in `Debug`.
+//! Knows nothing of: sockets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where a pipeline runs.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// The Kafka cluster, if any.
+    pub kafka: Option<KafkaEndpoint>,
+    /// Input topics: the primary's, then the candidates'.
+    pub topics: Vec<String>,
+    /// Where signals go; to a file if none.
+    pub control_topic: Option<String>,
+    /// Where unreadable records go; to a file if none.
+    pub dead_letter_topic: Option<String>,
+    /// Root of the tables.
+    pub output: PathBuf,
+    /// Folder of the log.
+    pub log: PathBuf,
+    /// Where HTTP listens, if at all.
+    pub http: Option<SocketAddr>,
+}
+
+/// A Kafka cluster and how to talk to it.
+#[derive(Clone, Debug)]
+pub struct KafkaEndpoint {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// Group under which offsets are committed for lag monitors.
+    pub group: String,
+    /// Passed through to librdkafka.
+    pub properties: BTreeMap<String, Property>,
+}
+
+/// A property's value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Property {
+    /// The value.
+    pub value: String,
+    /// It must not be shown.
+    pub is_secret: bool,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_secret { f.write_str("[secret]") } else { write!(f, "{:?}", self.value) }
+    }
+}
+
+/// Whether a property's name says that its value is a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "secret", "jaas", "token", ".pem", "ssl.key", "passphrase", "oauthbearer.config"]
+        .iter()
+        .any(|word| name.contains(word))
+}

@@ -1,0 +1,396 @@
+//! What the user typed to what it means.
+//!
+//! In: a raw file with places. Out: a `Pipeline`, or every problem. Holds: a `Pipeline` can't hold
+//! nonsense; its hash depends on its meaning alone, not on where it runs. Knows nothing of: YAML.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde_saphyr::Spanned;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::endpoint::{Endpoints, KafkaEndpoint, Property, is_secret_name};
+use super::owned::OWNED;
+use super::problem::Problem;
+use super::raw::{RawCompare, RawKafka, RawPipeline, RawSet, Text};
+use super::unit;
+use crate::model::arm::Side;
+use crate::model::observation::DIMENSIONS_MAX;
+use crate::model::rule::{Action, Metric, Rule};
+use crate::model::spec::{
+    BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec,
+};
+use crate::model::time::Span;
+use crate::rules::grammar;
+
+/// The most candidates of a pipeline.
+const CANDIDATES_MAX: usize = 8;
+/// The most names that a set tells apart.
+const NAMES_MAX: u32 = 1000;
+/// Names that a set tells apart when nothing is said.
+const NAMES_DEFAULT: u32 = 50;
+
+/// A checked pipeline.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// What it means.
+    pub spec: PipelineSpec,
+    /// Where it runs.
+    pub endpoints: Endpoints,
+    /// What is allowed but worth a word.
+    pub warnings: Vec<String>,
+}
+
+/// Collects problems on the way.
+#[derive(Debug, Default)]
+struct Checker {
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+/// Checks a file; a pipeline is given only without problems.
+pub(super) fn resolve(raw: RawPipeline) -> (Option<Pipeline>, Vec<Problem>) {
+    let mut checker = Checker::default();
+    let pipeline = checker.pipeline(raw);
+    (checker.problems.is_empty().then_some(pipeline), checker.problems)
+}
+
+fn place<T>(at: &Spanned<T>) -> (u64, u64) {
+    (at.referenced.line(), at.referenced.column())
+}
+
+impl Checker {
+    fn problem<T>(&mut self, at: &Spanned<T>, width: usize, message: String, cure: &str) {
+        let (line, column) = place(at);
+        self.problems.push(Problem::at(line, column, message).width(width).cure(cure));
+    }
+
+    fn wrong(&mut self, at: &Text, what: &str, cure: &str) {
+        // The value itself isn't shown: it may come from the environment.
+        self.problem(at, 1, what.to_owned(), cure);
+    }
+
+    fn pipeline(&mut self, raw: RawPipeline) -> Pipeline {
+        let name = self.name(&raw.pipeline, "pipeline");
+        if let Some(strategy) = raw.strategy.as_ref().filter(|s| s.value != "shadow") {
+            let known = ["canary", "ab", "blue_green"].contains(&strategy.value.as_str());
+            let what = if known { "this strategy isn't built yet" } else { "unknown strategy" };
+            self.wrong(strategy, what, "write `shadow`, or leave it out");
+        }
+        let candidates = self.candidates(&raw);
+        let topics = self.topics(&raw);
+        let time = self.time(&raw);
+        let dimensions = self.dimensions(&raw);
+        let windows = self.windows(&raw, time.pane);
+        let edges = self.edges(&raw);
+        let comparator = self.comparator(raw.compare.as_ref());
+        let rules = self.rules(&raw, &dimensions);
+        let shift = rules.iter().any(|rule| rule.metric == Metric::PredictionShift);
+        if shift && edges.is_empty() && matches!(comparator, Comparator::Number { .. }) {
+            self.problem(&raw.candidates, 1, "prediction_shift of numbers needs frozen bins".into(), "add `scores: {edges: [...]}`");
+        }
+        if rules.is_empty() {
+            self.warnings.push("no rule can fire: rollback_when and investigate_when are empty".into());
+        }
+        let mirrored = self.share(raw.mirrored.as_ref(), 1.0);
+        let mut spec = PipelineSpec {
+            model: raw.model.map_or_else(|| name.clone(), |model| model.value),
+            name,
+            candidates,
+            time,
+            comparator,
+            dimensions,
+            labels: self.set(raw.labels.as_ref()),
+            score_edges: edges,
+            windows,
+            rules,
+            every_request: 1.0 <= mirrored,
+            certainty: Certainty {
+                per_rollout: self.positive_share(raw.certainty.per_rollout.as_ref(), 0.01),
+                interval: self.span(raw.certainty.false_alarm_every.as_ref(), 365 * 86_400, (3600, 36_500 * 86_400)),
+            },
+            shared_cause_investigates: self.shared_cause(raw.shared_cause.as_ref()),
+            matches_sampled_ppm: ppm(self.share(raw.output.matches.as_ref(), 0.01)),
+            roll: self.span(raw.output.roll.as_ref(), 300, (1, 86_400)),
+            roll_rows: self.roll_rows(raw.output.roll_rows.as_ref()),
+            dry_run: raw.control.dry_run.unwrap_or(true),
+            config_hash: 0,
+        };
+        if spec.roll.us() % spec.time.pane.us() != 0
+            && let Some(roll) = &raw.output.roll
+        {
+            self.wrong(roll, "a file must hold whole panes", "make `output.roll` a multiple of `time.pane`");
+        }
+        spec.config_hash = xxh3_64(format!("{spec:?}").as_bytes());
+        let endpoints = Endpoints {
+            kafka: raw.kafka.as_ref().map(|kafka| self.kafka(kafka, &spec.name)),
+            topics,
+            control_topic: raw.control.topic.map(|topic| topic.value),
+            dead_letter_topic: raw.dead_letters.map(|letters| letters.topic.value),
+            output: raw.output.directory.map_or_else(|| PathBuf::from("out"), |d| d.value.into()),
+            log: raw.log.directory.map_or_else(|| PathBuf::from("state"), |d| d.value.into()),
+            http: self.http(raw.http.listen.as_ref()),
+        };
+        Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    fn name(&mut self, text: &Text, what: &str) -> String {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if text.value.is_empty() || 64 < text.value.len() || !text.value.chars().all(fits) {
+            self.problem(text, text.value.chars().count(), format!("a {what}'s name has 1 to 64 of a-z, 0-9, - and _"), "rename it");
+        }
+        text.value.clone()
+    }
+
+    fn candidates(&mut self, raw: &RawPipeline) -> Vec<String> {
+        let names = &raw.candidates;
+        if names.value.is_empty() {
+            self.problem(names, 1, "no candidate".into(), "add one, such as `v8: {topic: …}`");
+        }
+        if CANDIDATES_MAX < names.value.len() {
+            self.problem(names, 1, format!("{} candidates; at most {CANDIDATES_MAX}", names.value.len()), "split the pipeline");
+        }
+        for (name, arm) in &names.value {
+            if Side::parse(name) == Some(Side::Primary) {
+                self.wrong(&arm.topic, &format!("`{name}` means the primary"), "give the candidate another name");
+            }
+            let at = Spanned { value: name.clone(), referenced: arm.topic.referenced, defined: arm.topic.defined };
+            self.name(&at, "candidate");
+        }
+        names.value.keys().cloned().collect()
+    }
+
+    fn topics(&mut self, raw: &RawPipeline) -> Vec<String> {
+        let mut topics: Vec<String> = Vec::new();
+        let arms = std::iter::once(&raw.primary).chain(raw.candidates.value.values());
+        for topic in arms.map(|arm| &arm.topic) {
+            if topic.value.is_empty() {
+                self.wrong(topic, "a topic needs a name", "write it");
+            } else if topics.contains(&topic.value) {
+                self.wrong(topic, "two arms can't share a topic yet", "give each arm a topic of its own");
+            }
+            topics.push(topic.value.clone());
+        }
+        topics
+    }
+
+    fn time(&mut self, raw: &RawPipeline) -> TimeSpec {
+        let time = &raw.time;
+        TimeSpec {
+            pane: self.span(time.pane.as_ref(), 10, (1, 600)),
+            wait: self.span(time.wait.as_ref(), 30, (1, 3600)),
+            skew: self.span(time.skew.as_ref(), 5, (0, 600)),
+            idle_after: self.span(time.idle_after.as_ref(), 10, (1, 3600)),
+            lead: self.span(time.lead.as_ref(), 120, (10, 3600)),
+        }
+    }
+
+    /// A duration between `low` and `high` seconds.
+    fn span(&mut self, text: Option<&Text>, default: i64, (low, high): (i64, i64)) -> Span {
+        let Some(text) = text else { return Span::from_secs(default) };
+        match unit::duration(&text.value) {
+            Err(cure) => self.wrong(text, "this isn't a duration", &cure),
+            Ok(span) if span < Span::from_secs(low) || Span::from_secs(high) < span => {
+                self.wrong(text, &format!("out of range: {low} s to {high} s"), "choose one within it");
+            }
+            Ok(span) => return span,
+        }
+        Span::from_secs(default)
+    }
+
+    fn share(&mut self, text: Option<&Text>, default: f64) -> f64 {
+        let Some(text) = text else { return default };
+        unit::share(&text.value).unwrap_or_else(|cure| {
+            self.wrong(text, "this isn't a share", &cure);
+            default
+        })
+    }
+
+    fn positive_share(&mut self, text: Option<&Text>, default: f64) -> f64 {
+        let share = self.share(text, default);
+        if let (Some(text), true) = (text, share <= 0.0 || 0.5 < share) {
+            self.wrong(text, "out of range: above 0% to 50%", "1% is usual");
+            return default;
+        }
+        share
+    }
+
+    fn windows(&mut self, raw: &RawPipeline, pane: Span) -> Vec<Span> {
+        let Some(texts) = &raw.windows else {
+            return vec![Span::from_secs(60), Span::from_secs(300)];
+        };
+        let mut windows = Vec::new();
+        for text in texts {
+            let window = self.span(Some(text), 60, (1, 86_400));
+            if window.us() % pane.us().max(1) != 0 {
+                self.wrong(text, "a window must hold whole panes", "make it a multiple of `time.pane`");
+            }
+            windows.push(window);
+        }
+        windows.sort_unstable();
+        windows.dedup();
+        windows
+    }
+
+    fn dimensions(&mut self, raw: &RawPipeline) -> Vec<Dimension> {
+        let Some(segments) = &raw.segments else { return Vec::new() };
+        if DIMENSIONS_MAX < segments.value.len() {
+            self.problem(segments, 1, format!("{} dimensions; at most {DIMENSIONS_MAX}", segments.value.len()), "leave some out");
+        }
+        let dimension = |checker: &mut Self, (name, set): (&String, &Spanned<RawSet>)| {
+            let values = checker.set(Some(set));
+            if values.declared.is_empty() {
+                checker.warnings.push(format!("segments.{name}: undeclared values are ranked pane by pane and partition by partition; merged ones may be partial"));
+            }
+            Dimension { name: name.clone(), values }
+        };
+        segments.value.iter().map(|entry| dimension(self, entry)).collect()
+    }
+
+    fn set(&mut self, raw: Option<&Spanned<RawSet>>) -> BoundedSet {
+        let Some(raw) = raw else {
+            return BoundedSet { declared: Vec::new(), max: NAMES_DEFAULT as usize };
+        };
+        let max = raw.value.max.unwrap_or(NAMES_DEFAULT);
+        if max == 0 || NAMES_MAX < max || (NAMES_MAX as usize) < raw.value.declared.len() {
+            self.problem(raw, 1, format!("out of range: 1 to {NAMES_MAX} names"), "choose fewer");
+        }
+        let mut declared = raw.value.declared.clone();
+        declared.sort();
+        declared.dedup();
+        BoundedSet { declared, max: max as usize }
+    }
+
+    fn edges(&mut self, raw: &RawPipeline) -> Vec<f64> {
+        let Some(scores) = &raw.scores else { return Vec::new() };
+        let edges = &scores.edges;
+        let ascend = edges.value.windows(2).all(|pair| pair[0] < pair[1]);
+        if edges.value.is_empty() || 100 < edges.value.len() || !ascend || !edges.value.iter().all(|e| e.is_finite()) {
+            self.problem(edges, 1, "edges are 1 to 100 ascending numbers".into(), "such as `[0.1, 0.2, 0.5]`");
+        }
+        edges.value.clone()
+    }
+
+    fn comparator(&mut self, raw: Option<&RawCompare>) -> Comparator {
+        match raw {
+            None | Some(RawCompare::Label) => Comparator::Label,
+            Some(RawCompare::ArgMax) => Comparator::ArgMax,
+            Some(RawCompare::Number(tolerance)) => {
+                let mut part = |value: &Option<Spanned<f64>>| {
+                    let Some(value) = value else { return 0.0 };
+                    if !value.value.is_finite() || value.value < 0.0 {
+                        self.problem(value, 1, "a tolerance is zero or more".into(), "such as `0.01`");
+                    }
+                    value.value
+                };
+                let absolute = part(&tolerance.absolute);
+                Comparator::Number { absolute, relative: part(&tolerance.relative) }
+            }
+        }
+    }
+
+    fn rules(&mut self, raw: &RawPipeline, dimensions: &[Dimension]) -> Vec<Rule> {
+        let lists = [
+            (&raw.rollback_when, Action::Rollback),
+            (&raw.investigate_when, Action::Investigate),
+            (&raw.promote_when, Action::Promote),
+        ];
+        let mut rules = Vec::new();
+        for (texts, action) in lists {
+            for text in texts {
+                match grammar::parse(&text.value, action) {
+                    Err(error) => {
+                        let (line, column) = place(text);
+                        let quote = u64::from(is_quoted(text));
+                        let shift = text.value.get(..error.start).map_or(0, |t| t.chars().count());
+                        let problem = Problem::at(line, column + quote + shift as u64, error.message);
+                        self.problems.push(problem.width(error.end - error.start).cure(error.hint));
+                    }
+                    Ok(rule) => rules.extend(self.rule(text, rule, dimensions)),
+                }
+            }
+        }
+        rules
+    }
+
+    fn rule(&mut self, text: &Text, rule: Rule, dimensions: &[Dimension]) -> Option<Rule> {
+        let width = text.value.chars().count();
+        if let Some(why) = grammar::unsupported(&rule) {
+            self.problem(text, width, "this rule can't be watched yet".into(), why);
+            return None;
+        }
+        if let Some(segment) = &rule.segment {
+            let dimension = dimensions.iter().find(|d| d.name == segment.dimension);
+            let declared = dimension.is_some_and(|d| d.values.declared.contains(&segment.value));
+            if !declared {
+                let cure = format!("declare it: `segments: {{{}: {{declared: [{}, …]}}}}`", segment.dimension, segment.value);
+                self.problem(text, width, format!("`in {segment}` needs a declared value"), &cure);
+                return None;
+            }
+        }
+        Some(rule)
+    }
+
+    fn shared_cause(&mut self, text: Option<&Text>) -> bool {
+        match text {
+            Some(text) if text.value == "rollback" => false,
+            Some(text) if text.value != "investigate" => {
+                self.wrong(text, "unknown word", "write `investigate` or `rollback`");
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn roll_rows(&mut self, rows: Option<&Spanned<u32>>) -> u32 {
+        match rows {
+            None => 200_000,
+            Some(rows) => {
+                if !(100..=10_000_000).contains(&rows.value) {
+                    self.problem(rows, 1, "out of range: 100 to 10000000 rows".into(), "200000 is usual");
+                }
+                rows.value
+            }
+        }
+    }
+
+    fn kafka(&mut self, raw: &RawKafka, pipeline: &str) -> KafkaEndpoint {
+        if raw.brokers.value.is_empty() {
+            self.wrong(&raw.brokers, "no broker", "write `host:port`");
+        }
+        let mut properties = BTreeMap::new();
+        for (name, value) in &raw.properties {
+            if let Some((_, why)) = OWNED.iter().find(|(owned, _)| owned == name) {
+                self.wrong(value, &format!("the engine owns `{name}`"), why);
+            }
+            let property = Property { value: value.value.clone(), is_secret: is_secret_name(name) };
+            properties.insert(name.clone(), property);
+        }
+        let group = raw.group.as_ref().map_or_else(|| format!("parallax-{pipeline}"), |g| g.value.clone());
+        KafkaEndpoint { brokers: raw.brokers.value.clone(), group, properties }
+    }
+
+    fn http(&mut self, text: Option<&Text>) -> Option<SocketAddr> {
+        let Some(text) = text else { return Some(SocketAddr::from(([127, 0, 0, 1], 9464))) };
+        if text.value == "none" {
+            return None;
+        }
+        let address = text.value.parse::<SocketAddr>().ok();
+        if address.is_none() {
+            self.wrong(text, "this isn't an address", "write `127.0.0.1:9464`, or `none`");
+        }
+        address
+    }
+}
+
+/// Whether the scalar stands in quotes, so that its text begins one column later. Spans of quoted
+/// scalars are two wider than their text.
+fn is_quoted(text: &Text) -> bool {
+    text.value.chars().count() as u64 + 2 == text.referenced.span().len()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to a million")]
+fn ppm(share: f64) -> u32 {
+    (share * 1e6).round() as u32
+}

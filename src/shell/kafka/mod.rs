@@ -1,0 +1,13 @@
+//! Kafka: sources, producers, the embedded broker of the demo.
+//!
+//! In: an endpoint. Out: records, acknowledged messages. Holds: positions are the engine's, never the
+//! group's; a secret is never part of a message. Knows nothing of: what records mean.
+
+mod batch;
+mod client;
+mod ends;
+pub mod mock;
+pub mod producer;
+pub mod source;
+
+pub use client::client_config;

@@ -1,0 +1,221 @@
+//! Messages on their way out: signals and unreadable records.
+//!
+//! In: signals, dead letters. Out: acknowledged messages. Holds: a signal counts as sent when all
+//! replicas have it; letters in flight are bounded by librdkafka's queue. Knows nothing of: why.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::ClientContext;
+
+use super::client::client_config;
+use crate::config::endpoint::KafkaEndpoint;
+use crate::engine::DeadLetter;
+use crate::model::signal::Signal;
+use crate::shell::clock::monotonic;
+
+/// What can go wrong on the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// librdkafka refused.
+    #[error("produce to {topic}")]
+    Refused {
+        /// Topic.
+        topic: String,
+        /// Why.
+        #[source]
+        source: KafkaError,
+    },
+    /// No acknowledgement in time; it may still arrive.
+    #[error("produce to {topic}: no acknowledgement within {seconds} s")]
+    Late {
+        /// Topic.
+        topic: String,
+        /// Deadline.
+        seconds: u64,
+    },
+}
+
+/// Deliveries that failed since the last look, and how many succeeded.
+#[derive(Debug, Default)]
+struct Deliveries {
+    done: u64,
+    failed: Option<KafkaError>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Context(Arc<Mutex<Deliveries>>);
+
+impl ClientContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut deliveries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(_) => deliveries.done += 1,
+            Err((error, _)) => deliveries.failed = Some(error.clone()),
+        }
+    }
+}
+
+impl Context {
+    fn take(&self) -> Deliveries {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn producer(endpoint: &KafkaEndpoint, role: &str) -> Result<(BaseProducer<Context>, Context), SendError> {
+    let context = Context::default();
+    let producer = client_config(endpoint, role)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "0")
+        .create_with_context(context.clone())
+        .map_err(|source| SendError::Refused { topic: role.to_owned(), source })?;
+    Ok((producer, context))
+}
+
+/// Sends signals as CloudEvents 1.0 in binary mode.
+pub struct ControlProducer {
+    producer: BaseProducer<Context>,
+    context: Context,
+}
+
+impl std::fmt::Debug for ControlProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ControlProducer")
+    }
+}
+
+impl ControlProducer {
+    /// A producer for the control topic.
+    ///
+    /// # Errors
+    /// The client can't be made.
+    pub fn new(endpoint: &KafkaEndpoint) -> Result<Self, SendError> {
+        let (producer, context) = producer(endpoint, "control")?;
+        Ok(Self { producer, context })
+    }
+
+    /// Sends one and waits for all replicas.
+    ///
+    /// # Errors
+    /// Refused or late; sending again is harmless.
+    pub fn send_signal(&self, signal: &Signal, topic: &str, deadline: Duration) -> Result<(), SendError> {
+        self.context.take();
+        let headers = cloud_event_headers(signal);
+        let record = BaseRecord::to(topic).key(&signal.key).payload(&signal.data).headers(headers);
+        let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
+        self.producer.send(record).map_err(|(error, _)| refused(error))?;
+        let end = monotonic() + deadline;
+        while monotonic() < end {
+            self.producer.poll(Duration::from_millis(20));
+            let Deliveries { done, failed } = self.context.take();
+            if let Some(error) = failed {
+                return Err(refused(error));
+            }
+            if done != 0 {
+                return Ok(());
+            }
+        }
+        Err(SendError::Late { topic: topic.to_owned(), seconds: deadline.as_secs() })
+    }
+}
+
+fn cloud_event_headers(signal: &Signal) -> OwnedHeaders {
+    let sequence = signal.sequence.to_string();
+    let pairs = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", signal.id.as_str()),
+        ("ce_source", signal.source.as_str()),
+        ("ce_type", signal.kind.as_str()),
+        ("ce_subject", signal.key.as_str()),
+        ("ce_time", signal.time.as_str()),
+        ("ce_dataschema", "https://parallax.dev/schemas/signal.v1.json"),
+        ("ce_partitionkey", signal.key.as_str()),
+        ("ce_sequence", sequence.as_str()),
+        ("content-type", "application/json"),
+    ];
+    pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+/// Sends unreadable records unchanged, the reason beside them.
+pub struct DeadLetterProducer {
+    producer: BaseProducer<Context>,
+    context: Context,
+    topic: String,
+}
+
+impl std::fmt::Debug for DeadLetterProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DeadLetterProducer({})", self.topic)
+    }
+}
+
+impl DeadLetterProducer {
+    /// A producer for the dead-letter topic.
+    ///
+    /// # Errors
+    /// The client can't be made.
+    pub fn new(endpoint: &KafkaEndpoint, topic: &str) -> Result<Self, SendError> {
+        let (producer, context) = producer(endpoint, "dead-letters")?;
+        Ok(Self { producer, context, topic: topic.to_owned() })
+    }
+
+    /// Takes a record that came from `from`.
+    ///
+    /// # Errors
+    /// librdkafka refused it.
+    pub fn put(&self, letter: &DeadLetter, from: &str, partition: u32) -> Result<(), SendError> {
+        let (partition, offset) = (partition.to_string(), letter.offset.to_string());
+        let pairs = [
+            ("x-error-code", letter.reason.code()),
+            ("x-error-reason", letter.detail.as_str()),
+            ("x-source-topic", from),
+            ("x-source-partition", partition.as_str()),
+            ("x-source-offset", offset.as_str()),
+        ];
+        let headers = || {
+            pairs.into_iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header { key, value: Some(value) })
+            })
+        };
+        loop {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(headers());
+            record.key = letter.key.as_deref();
+            record.payload = letter.value.as_deref();
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    self.producer.poll(Duration::from_millis(50));
+                }
+                Err((source, _)) => {
+                    return Err(SendError::Refused { topic: self.topic.clone(), source });
+                }
+            }
+        }
+    }
+
+    /// Waits until all letters are acknowledged.
+    ///
+    /// # Errors
+    /// Not in time, or one was refused.
+    pub fn flush(&self, deadline: Duration) -> Result<(), SendError> {
+        if self.producer.in_flight_count() == 0 {
+            return Ok(());
+        }
+        let refused = |source| SendError::Refused { topic: self.topic.clone(), source };
+        self.producer.flush(deadline).map_err(refused)?;
+        match self.context.take().failed {
+            Some(error) => Err(refused(error)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Records from Kafka.
+//!
+//! In: an endpoint, topics, offsets. Out: records, end offsets. Holds: one client, one queue per
+//! partition; a partition that isn't drained stops only itself; an offset that is gone stops the job
+//! with a word about retention, never a silent jump. Knows nothing of: tasks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys::rd_kafka_resp_err_t as Code;
+
+use super::batch::Queue;
+use super::client::{client_config, connect_error};
+use super::ends::{EndsClient, ask};
+use crate::config::endpoint::KafkaEndpoint;
+use crate::shell::clock::HostClock;
+use crate::shell::source::{Ends, Source, SourceError, Take};
+
+/// How long the cluster may take to answer at the start.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Fetched and not drained, over all partitions, in KiB.
+const FETCHED_KIB: u32 = 128 * 1024;
+
+/// Records from Kafka.
+pub struct KafkaSource {
+    endpoint: KafkaEndpoint,
+    topics: Vec<String>,
+    partitions: u32,
+    // Queues before the consumer: they are dropped first.
+    queues: Vec<Vec<Option<Queue>>>,
+    positions: Vec<Vec<i64>>,
+    ends: EndsClient,
+    asker: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer>,
+}
+
+impl KafkaSource {
+    /// Connects and looks at the topics.
+    ///
+    /// # Errors
+    /// No broker, no topic, or topics that don't fit together.
+    pub fn connect(endpoint: &KafkaEndpoint, topics: &[String]) -> Result<Self, SourceError> {
+        let asker = Arc::new(consumer(endpoint, "ends", 1)?);
+        let counts = partition_counts(endpoint, &asker, topics)?;
+        let partitions = counts.values().copied().max().unwrap_or(0);
+        if counts.values().any(|count| *count != partitions) {
+            let counts: Vec<_> = counts.iter().map(|(t, n)| format!("{t} has {n}")).collect();
+            return Err(SourceError::Topics(format!(
+                "they need equal partition counts, so that a request lies in the same partition of each: {}; \
+                 give them the same count and the same partitioner",
+                counts.join(", ")
+            )));
+        }
+        let consumer = Arc::new(consumer(endpoint, "source", partitions * topics.len() as u32)?);
+        let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), partitions)?;
+        let by_input = || topics.iter().map(|_| 0_i64).collect::<Vec<_>>();
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            topics: topics.to_vec(),
+            partitions,
+            queues: Vec::new(),
+            positions: (0..partitions).map(|_| by_input()).collect(),
+            ends,
+            asker,
+            consumer,
+        })
+    }
+
+    /// End offsets now, by partition and input, for a bounded run.
+    ///
+    /// # Errors
+    /// The cluster doesn't answer.
+    pub fn ends_now(&self) -> Result<Vec<Vec<i64>>, SourceError> {
+        let answer = ask(&self.asker, &self.topics, self.partitions)
+            .map_err(|reason| connect_error(&self.endpoint, &reason))?;
+        let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];
+        for (input, partition, end) in answer {
+            ends[partition as usize][input] = end;
+        }
+        Ok(ends)
+    }
+
+    fn check_retention(&self, offsets: &[Vec<i64>]) -> Result<(), SourceError> {
+        for (partition, offsets) in (0_u32..).zip(offsets) {
+            for (topic, offset) in self.topics.iter().zip(offsets).filter(|(_, o)| **o != 0) {
+                let number = i32::try_from(partition).unwrap_or(i32::MAX);
+                let (low, high) = self
+                    .asker
+                    .fetch_watermarks(topic, number, DEADLINE)
+                    .map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
+                if *offset < low || high < *offset {
+                    return Err(lost(topic, partition, *offset, Some((low, high))));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Source for KafkaSource {
+    fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    fn begin(&mut self, offsets: &[Vec<i64>]) -> Result<(), SourceError> {
+        self.check_retention(offsets)?;
+        let mut list = TopicPartitionList::new();
+        for (partition, offsets) in (0_u32..).zip(offsets) {
+            let mut queues = Vec::new();
+            for (topic, offset) in self.topics.iter().zip(offsets) {
+                queues.push(Queue::split(&self.consumer, topic, partition));
+                let from = if *offset == 0 { Offset::Beginning } else { Offset::Offset(*offset) };
+                let number = i32::try_from(partition).unwrap_or(i32::MAX);
+                list.add_partition_offset(topic, number, from)
+                    .map_err(|error| SourceError::Topics(error.to_string()))?;
+            }
+            self.queues.push(queues);
+        }
+        self.positions = offsets.to_vec();
+        self.consumer
+            .assign(&list)
+            .map_err(|error| connect_error(&self.endpoint, &error.to_string()))
+    }
+
+    fn drain(
+        &mut self,
+        input: usize,
+        partition: u32,
+        max: usize,
+        take: &mut Take<'_>,
+    ) -> Result<usize, SourceError> {
+        let queues = self.queues.get_mut(partition as usize);
+        let Some(queue) = queues.and_then(|queues| queues.get_mut(input)?.as_mut()) else {
+            return Ok(0);
+        };
+        let drained = queue.drain(max, take);
+        let position = &mut self.positions[partition as usize][input];
+        if let Some(next) = drained.next {
+            *position = next;
+        }
+        match drained.error {
+            Some((Code::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET, _)) => {
+                Err(lost(&self.topics[input], partition, *position, None))
+            }
+            Some((
+                code @ (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+                | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+                | Code::RD_KAFKA_RESP_ERR__FATAL),
+                text,
+            )) => Err(SourceError::Lost {
+                topic: self.topics[input].clone(),
+                partition,
+                offset: *position,
+                reason: format!("{code:?}: {text}"),
+            }),
+            Some((code, text)) => {
+                tracing::warn!(topic = self.topics[input], partition, ?code, text, "Reading was interrupted; the client goes on by itself.");
+                Ok(drained.count)
+            }
+            None => Ok(drained.count),
+        }
+    }
+
+    fn position(&self, input: usize, partition: u32) -> i64 {
+        self.positions[partition as usize][input]
+    }
+
+    fn request_ends(&mut self, clock: HostClock) -> Result<(), SourceError> {
+        self.ends.request(clock);
+        Ok(())
+    }
+
+    fn take_ends(&mut self) -> Result<Option<Ends>, SourceError> {
+        let Some(ends) = self.ends.take() else { return Ok(None) };
+        // The client's position passes control records, which are never handed out.
+        if let Ok(list) = self.consumer.position() {
+            for element in list.elements() {
+                let input = self.topics.iter().position(|topic| topic == element.topic());
+                let partition = usize::try_from(element.partition()).unwrap_or(usize::MAX);
+                if let (Some(input), Offset::Offset(at)) = (input, element.offset())
+                    && let Some(position) = self.positions.get_mut(partition).and_then(|p| p.get_mut(input))
+                {
+                    *position = (*position).max(at);
+                }
+            }
+        }
+        Ok(Some(ends))
+    }
+
+    fn pump(&mut self) -> Result<(), SourceError> {
+        match self.consumer.poll(Duration::ZERO) {
+            Some(Err(error)) if is_fatal(&error) => {
+                Err(connect_error(&self.endpoint, &error.to_string()))
+            }
+            Some(Err(error)) => {
+                tracing::warn!(%error, "The Kafka client reports a problem; it goes on by itself.");
+                Ok(())
+            }
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    fn commit(&mut self, positions: &[(usize, u32, i64)]) {
+        let mut list = TopicPartitionList::new();
+        for (input, partition, position) in positions.iter().filter(|(_, _, at)| 0 < *at) {
+            let number = i32::try_from(*partition).unwrap_or(i32::MAX);
+            drop(list.add_partition_offset(&self.topics[*input], number, Offset::Offset(*position)));
+        }
+        if list.count() != 0 {
+            drop(self.consumer.commit(&list, CommitMode::Async));
+        }
+    }
+}
+
+fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}
+
+fn consumer(
+    endpoint: &KafkaEndpoint,
+    role: &str,
+    queues: u32,
+) -> Result<BaseConsumer, SourceError> {
+    let per_queue = (FETCHED_KIB / queues.max(1)).clamp(1024, 16 * 1024);
+    client_config(endpoint, role)
+        .set("group.id", &endpoint.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("fetch.queue.backoff.ms", "10")
+        .set("fetch.wait.max.ms", "50")
+        .set("queued.min.messages", "1000000")
+        .set("queued.max.messages.kbytes", per_queue.to_string())
+        .create()
+        .map_err(|error| connect_error(endpoint, &error.to_string()))
+}
+
+fn partition_counts(
+    endpoint: &KafkaEndpoint,
+    asker: &BaseConsumer,
+    topics: &[String],
+) -> Result<BTreeMap<String, u32>, SourceError> {
+    let mut counts = BTreeMap::new();
+    for topic in topics {
+        let metadata = asker
+            .fetch_metadata(Some(topic), DEADLINE)
+            .map_err(|error| connect_error(endpoint, &error.to_string()))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if count == 0 {
+            return Err(SourceError::Topics(format!(
+                "{topic} doesn't exist on {}; create it, or correct the pipeline's `topic`",
+                endpoint.brokers
+            )));
+        }
+        counts.insert(topic.clone(), u32::try_from(count).unwrap_or(u32::MAX));
+    }
+    Ok(counts)
+}
+
+fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64)>) -> SourceError {
+    let held = held.map_or_else(String::new, |(low, high)| format!("the topic holds {low} to {high}; "));
+    SourceError::Lost {
+        topic: topic.to_owned(),
+        partition,
+        offset,
+        reason: format!(
+            "{held}records that recovery needs are gone (retention overtook the job, or the topic was \
+             recreated); raise the topic's retention, or begin anew with an empty log folder"
+        ),
+    }
+}

@@ -1,0 +1,159 @@
+//! Where signals and unreadable records go: a topic, or a file.
+//!
+//! In: signals, dead letters. Out: CloudEvents; the records unchanged with the reason beside them.
+//! Holds: `send` returns when the signal is taken for good; letters are taken for good at `flush`.
+//! Knows nothing of: what they mean.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::kafka::producer::{ControlProducer, DeadLetterProducer};
+use crate::engine::DeadLetter;
+use crate::model::signal::Signal;
+
+/// How long a signal may take.
+const SEND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long letters may take.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Where signals go.
+#[derive(Debug)]
+pub enum Signals {
+    /// A control topic.
+    Topic(ControlProducer, String),
+    /// A file of structured CloudEvents, one a line.
+    File(Lines),
+}
+
+/// Where unreadable records go.
+#[derive(Debug)]
+pub enum Letters {
+    /// A dead-letter topic.
+    Topic(DeadLetterProducer, Vec<String>),
+    /// A file, one a line.
+    File(Lines, Vec<String>),
+}
+
+/// A file of JSON lines that is made when the first is written.
+#[derive(Debug)]
+pub struct Lines {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    fresh: bool,
+}
+
+impl Lines {
+    /// Lines at `path`; a `fresh` one forgets what was there.
+    #[must_use]
+    pub fn new(path: &Path, fresh: bool) -> Self {
+        Self { path: path.to_path_buf(), file: None, fresh }
+    }
+
+    fn write(&mut self, line: &Value) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                if let Some(parent) = self.path.parent() {
+                    std::fs::create_dir_all(parent)?;
+                }
+                let mut options = OpenOptions::new();
+                options.create(true);
+                let options =
+                    if self.fresh { options.write(true).truncate(true) } else { options.append(true) };
+                self.file.insert(BufWriter::new(options.open(&self.path)?))
+            }
+        };
+        writeln!(file, "{line}")
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match &mut self.file {
+            Some(file) => {
+                file.flush()?;
+                file.get_ref().sync_data()
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Signals {
+    /// Sends one and waits until it is taken.
+    ///
+    /// # Errors
+    /// It wasn't taken in time; sending it again is harmless.
+    pub fn send(&mut self, signal: &Signal) -> Result<()> {
+        match self {
+            Self::Topic(producer, topic) => {
+                producer.send_signal(signal, topic, SEND_DEADLINE).map_err(anyhow::Error::from)
+            }
+            Self::File(lines) => {
+                lines.write(&cloud_event(signal)?)?;
+                lines.sync().with_context(|| format!("write {}", lines.path.display()))
+            }
+        }
+    }
+}
+
+impl Letters {
+    /// Takes a record that couldn't be read.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn put(&mut self, task: u32, letter: &DeadLetter) -> Result<()> {
+        match self {
+            Self::Topic(producer, topics) => {
+                let topic = topics.get(letter.input).map_or("", String::as_str);
+                producer.put(letter, topic, task).map_err(anyhow::Error::from)
+            }
+            Self::File(lines, topics) => {
+                let text = |bytes: &Option<Vec<u8>>| {
+                    bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                };
+                let line = json!({
+                    "code": letter.reason.code(),
+                    "reason": letter.detail,
+                    "topic": topics.get(letter.input),
+                    "partition": task,
+                    "offset": letter.offset,
+                    "key": text(&letter.key),
+                    "value": text(&letter.value),
+                });
+                lines.write(&line).with_context(|| format!("write {}", lines.path.display()))
+            }
+        }
+    }
+
+    /// Waits until all letters are taken.
+    ///
+    /// # Errors
+    /// They weren't taken in time.
+    pub fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Topic(producer, _) => producer.flush(FLUSH_DEADLINE).map_err(anyhow::Error::from),
+            Self::File(lines, _) => lines.sync().map_err(anyhow::Error::from),
+        }
+    }
+}
+
+/// The signal as a structured CloudEvent.
+fn cloud_event(signal: &Signal) -> Result<Value> {
+    let data: Value = serde_json::from_str(&signal.data).context("read a signal's data")?;
+    Ok(json!({
+        "specversion": "1.0",
+        "id": signal.id,
+        "source": signal.source,
+        "type": signal.kind,
+        "subject": signal.key,
+        "time": signal.time,
+        "datacontenttype": "application/json",
+        "dataschema": "https://parallax.dev/schemas/signal.v1.json",
+        "partitionkey": signal.key,
+        "data": data,
+    }))
+}

@@ -1,0 +1,107 @@
+//! Where records come from.
+//!
+//! In: positions. Out: records of one input and partition at a time, in offset order. Holds: nothing
+//! blocks; what isn't drained waits in the source and stops nothing but its own partition. Knows
+//! nothing of: what records mean.
+
+use super::clock::HostClock;
+use crate::model::record::Record;
+use crate::model::time::EventTime;
+
+/// Takes a batch of records.
+pub type Take<'t> = dyn FnMut(&[Record<'_>]) + 't;
+
+/// End offsets and when they were confirmed.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    /// Host time just before they were asked for.
+    pub confirmed: EventTime,
+    /// (input, partition, end offset).
+    pub ends: Vec<(usize, u32, i64)>,
+}
+
+/// What can go wrong with a source.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The cluster can't be talked to.
+    #[error("talk to Kafka at {brokers}: {reason}; {cure}")]
+    Connect {
+        /// Where.
+        brokers: String,
+        /// Why.
+        reason: String,
+        /// How to mend it.
+        cure: String,
+    },
+    /// Topics don't fit.
+    #[error("read the input topics: {0}")]
+    Topics(String),
+    /// Records that should be read are gone.
+    #[error("read {topic}/{partition} at offset {offset}: {reason}")]
+    Lost {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: u32,
+        /// First offset that was asked for.
+        offset: i64,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A file can't be read.
+    #[error("read {path}: {reason}")]
+    File {
+        /// Which.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A source of records.
+pub trait Source {
+    /// Number of partitions, the same for every input; as many tasks.
+    fn partitions(&self) -> u32;
+
+    /// Begins to read at these offsets, by partition and input; 0 is the first record there is.
+    ///
+    /// # Errors
+    /// Records from there on are gone.
+    fn begin(&mut self, offsets: &[Vec<i64>]) -> Result<(), SourceError>;
+
+    /// Hands what lies ready of one input and partition to `take`, at most `max` records; how many.
+    ///
+    /// # Errors
+    /// Reading can't go on.
+    fn drain(
+        &mut self,
+        input: usize,
+        partition: u32,
+        max: usize,
+        take: &mut Take<'_>,
+    ) -> Result<usize, SourceError>;
+
+    /// The offset up to which everything was handed out.
+    fn position(&self, input: usize, partition: u32) -> i64;
+
+    /// Asks for the end offsets of everything; the answer comes through `take_ends`.
+    ///
+    /// # Errors
+    /// It can't be asked any more.
+    fn request_ends(&mut self, clock: HostClock) -> Result<(), SourceError>;
+
+    /// The answer, once it is there.
+    ///
+    /// # Errors
+    /// It can't be had any more.
+    fn take_ends(&mut self) -> Result<Option<Ends>, SourceError>;
+
+    /// Serves the client's events.
+    ///
+    /// # Errors
+    /// The client has failed for good.
+    fn pump(&mut self) -> Result<(), SourceError>;
+
+    /// Tells lag monitors how far everything was read; best effort.
+    fn commit(&mut self, positions: &[(usize, u32, i64)]);
+}

@@ -1,0 +1,237 @@
+//! Text in, snapshot out: what the engine says of small streams.
+
+use std::fmt::Write as _;
+
+use parallax::model::rule::{Action, Metric, Op};
+use parallax::model::tally::Segment;
+
+use crate::world::{World, at, event, rule, spec};
+
+/// `seconds arm id label latency country`; `seconds tick`; lines of `#` are comments.
+fn run(text: &str) -> World {
+    let mut world = World::new(spec(), 1);
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let seconds: f64 = words[0].parse().unwrap();
+        match words[1..] {
+            ["tick"] => world.tick(at(seconds)),
+            ["broken", arm] => world.record(0, usize::from(arm != "primary"), b"{"),
+            [arm, id, label, latency, country] => {
+                let value = event(id, seconds, label, latency.parse().unwrap(), country);
+                world.record(0, usize::from(arm != "primary"), value.as_bytes());
+            }
+            _ => panic!("unreadable line {line}"),
+        }
+    }
+    world.finish();
+    world
+}
+
+fn report(world: &World) -> String {
+    let mut out = String::new();
+    for row in &world.windows {
+        let t = &row.tally;
+        let _ = write!(
+            out,
+            "{:>4} {:<12} paired {} unmatched {}+{} orphans {} comparable {} matched {}",
+            (row.start.us() - at(0.0).us()) / 1_000_000,
+            row.segment.to_string(),
+            t.paired,
+            t.unmatched_missing,
+            t.unmatched_unreadable,
+            t.orphans,
+            t.comparable,
+            t.matched,
+        );
+        for ((from, to), n) in &t.flips {
+            let _ = write!(out, " {from}→{to} {n}");
+        }
+        out.push('\n');
+        if let Some((p, c)) = row.buckets {
+            let _ = writeln!(out, "     primary {p:?}\n     candidate {c:?}");
+        }
+    }
+    for row in &world.pairs {
+        let _ = writeln!(out, "pair {} {} {:?}", row.request_id, row.status.word(), row.reason);
+    }
+    out
+}
+
+#[test]
+fn a_late_answer_leaves_its_primary_unmatched() {
+    let world = run("
+        # time begins: sixteen records spread over more than half of wait, on both arms
+        0 primary a1 ok 10 BR
+        0 candidate a1 ok 10 BR
+        # a silence in which the first records wait as leaps, believed at the end
+        3 primary r2 ok 10 BR
+        3.5 candidate r2 fraud 10 DE
+        4 primary r3 ok 10 DE
+        4 broken candidate
+        4 primary r3 ok 10 DE
+        5 primary r4 ! 10 DE
+        5 candidate r4 ok 10 DE
+        6 candidate r5 ok 10 DE
+    ");
+    insta::assert_snapshot!(report(&world), @r#"
+     -20 all          paired 3 unmatched 1+0 orphans 1 comparable 2 matched 1 ok→fraud 1
+         primary Buckets { undecodable: 0, quarantined: 0, late: 0, overrides: 0, duplicate: 1, paired: 3, alone: 1 }
+         candidate Buckets { undecodable: 1, quarantined: 0, late: 0, overrides: 0, duplicate: 0, paired: 3, alone: 1 }
+     -20 country=BR   paired 2 unmatched 0+0 orphans 0 comparable 2 matched 1 ok→fraud 1
+     -20 country=DE   paired 1 unmatched 1+0 orphans 1 comparable 0 matched 0
+    pair r2 mismatch None
+    pair r3 unmatched Some("missing")
+    pair r4 primary_failed None
+    pair r5 orphan None
+    "#);
+}
+
+/// Feeds `rate` requests a second for the given seconds, on two partitions.
+fn stream(world: &mut World, from: i64, to: i64, rate: i64, spoil: impl Fn(i64, &mut Answer)) {
+    for second in from..to {
+        for n in 0..rate {
+            let number = second * rate + n;
+            let mut answer = Answer {
+                label: if number % 7 == 0 { "fraud" } else { "ok" },
+                latency: 10.0 + (number * 37 % 100) as f64 / 10.0,
+                missing: false,
+            };
+            let country = if number % 2 == 0 { "BR" } else { "DE" };
+            let time = second as f64 + n as f64 / rate as f64;
+            let id = format!("r{number}");
+            let task = (number % 2) as usize;
+            let text = event(&id, time, answer.label, answer.latency, country);
+            world.record(task, 0, text.as_bytes());
+            spoil(number, &mut answer);
+            if !answer.missing {
+                let text = event(&id, time + 0.01, answer.label, answer.latency, country);
+                world.record(task, 1, text.as_bytes());
+            }
+        }
+        world.tick(at(second as f64 + 1.0));
+    }
+}
+
+struct Answer {
+    label: &'static str,
+    latency: f64,
+    missing: bool,
+}
+
+fn two_tasks(rules: Vec<parallax::model::rule::Rule>) -> World {
+    World::new(parallax::model::spec::PipelineSpec { rules, ..spec() }, 2)
+}
+
+#[test]
+fn errors_of_the_candidate_roll_back_within_seconds_and_say_where() {
+    let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let mut world = two_tasks(vec![error_rate]);
+    stream(&mut world, 0, 60, 40, |_, _| {});
+    assert!(world.signals.is_empty(), "a healthy candidate isn't rolled back");
+    stream(&mut world, 60, 66, 40, |number, answer| {
+        if number % 4 == 0 {
+            answer.label = "!";
+        }
+    });
+    let first = &world.decisions[0];
+    assert_eq!((first.action, first.basis.as_str()), (Action::Rollback, "vitals"));
+    assert!(first.reason.contains("country=BR holds 100 % of the excess"), "{}", first.reason);
+    assert!(first.time <= at(64.0), "{}", first.reason);
+    assert!(at(59.0) < first.onset && first.onset < at(61.0), "{}", first.reason);
+    assert_eq!(world.signals.len(), 1, "a rollout is rolled back once");
+    world.finish();
+    assert_eq!(world.signals.len(), 1);
+    assert!(world.decisions.iter().any(|row| row.basis == "panes"), "panes agree later");
+}
+
+#[test]
+fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
+    let error_rate = || rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let mut world = two_tasks(vec![error_rate()]);
+    stream(&mut world, 0, 60, 20, |_, _| {});
+    stream(&mut world, 60, 120, 20, |number, answer| answer.missing = number % 10 != 0);
+    world.finish();
+    assert_eq!(world.signals.len(), 1, "missing answers are failed ones");
+    assert_eq!(world.decisions[0].basis, "panes");
+
+    let mut world = two_tasks(vec![error_rate()]);
+    for number in 0..4000_i64 {
+        let label = if 2000 < number && number % 3 == 0 { "!" } else { "ok" };
+        let time = number as f64 / 40.0;
+        let text = event(&format!("r{number}"), time, label, 10.0, "BR");
+        for input in 0..2 {
+            world.record((number % 2) as usize, input, text.as_bytes());
+        }
+        if number % 40 == 39 {
+            world.tick(at(time));
+        }
+    }
+    world.finish();
+    assert!(!world.decisions.is_empty());
+    assert!(world.decisions.iter().all(|row| row.action == Action::Investigate), "the primary fails too");
+}
+
+#[test]
+fn slow_mismatching_and_shifted_candidates_are_shown_on_panes() {
+    let mut world = two_tasks(vec![
+        rule("latency_p99 > 2x primary", Action::Rollback, Metric::Latency { rank: 99_000 }, Op::Above, 2.0),
+        rule("match_rate < 95%", Action::Investigate, Metric::MatchRate, Op::Below, 0.95),
+        rule("prediction_shift > 20%", Action::Investigate, Metric::PredictionShift, Op::Above, 0.2),
+    ]);
+    stream(&mut world, 0, 120, 60, |_, _| {});
+    assert!(world.decisions.is_empty());
+    stream(&mut world, 120, 240, 60, |number, answer| {
+        if number % 20 == 0 {
+            answer.latency *= 4.0;
+        }
+        if number % 2 == 0 {
+            answer.label = "review";
+        }
+    });
+    world.finish();
+    let shown: Vec<(&str, &str)> =
+        world.decisions.iter().map(|row| (row.rule.as_str(), row.basis.as_str())).collect();
+    for expected in [
+        ("latency_p99 > 2x primary", "vitals"),
+        ("latency_p99 > 2x primary", "panes"),
+        ("match_rate < 95%", "panes"),
+        ("prediction_shift > 20%", "panes"),
+    ] {
+        assert!(shown.contains(&expected), "{expected:?} in {shown:?}");
+    }
+    for row in &world.decisions {
+        assert!(row.reason.contains("BR holds") || row.rule.contains("shift"), "{}", row.reason);
+        assert!(at(90.0) <= row.onset && row.onset <= at(150.0) || row.rule.contains("shift"), "{}", row.reason);
+    }
+}
+
+#[test]
+fn a_new_owner_of_the_evaluator_decides_the_same() {
+    let rules = vec![
+        rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05),
+        rule("match_rate < 95%", Action::Investigate, Metric::MatchRate, Op::Below, 0.95),
+    ];
+    let mut world = two_tasks(rules);
+    stream(&mut world, 0, 100, 20, |_, _| {});
+    stream(&mut world, 100, 200, 20, |number, answer| {
+        if number % 3 == 0 {
+            answer.label = "!";
+        }
+    });
+    world.finish();
+    for cut in 0..=world.weighings.len() {
+        let log = &world.weighings[..cut];
+        let mut heir = parallax::engine::evaluator::Evaluator::recover(
+            world.spec.clone(),
+            &world.logs,
+            log.iter(),
+        )
+        .unwrap();
+        while let Some(effect) = heir.poll() {
+            if let parallax::engine::evaluator::Effect::Send(signal) = effect {
+                assert!(world.signals.contains(&signal), "a repeat is byte-identical");
+            }
+        }
+    }
+    assert!(world.windows.iter().any(|row| row.segment == Segment::all()));
+}

@@ -1,0 +1,210 @@
+//! Tasks, evaluator and their logs in memory: the engine without a world around it.
+//!
+//! In: a spec and records. Out: everything the engine asked for. Holds: effects are carried out in
+//! the order they were asked for; entries are read back before anything else happens.
+
+use std::sync::Arc;
+
+use parallax::engine::evaluator::{self, Evaluator, Rows};
+use parallax::engine::{Effect, Input, Task};
+use parallax::model::entry::{Entry, Weighing};
+use parallax::model::record::Record;
+use parallax::model::row::{DecisionRow, PairRow, WindowRow};
+use parallax::model::rule::{Action, Metric, Op, Rule};
+use parallax::model::signal::Signal;
+use parallax::model::spec::{
+    BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec,
+};
+use parallax::model::time::{EventTime, Span};
+
+/// A shadow pipeline with small times.
+pub fn spec() -> PipelineSpec {
+    PipelineSpec {
+        name: "fraud".into(),
+        model: "fraud".into(),
+        candidates: vec!["v8".into()],
+        time: TimeSpec {
+            pane: Span::from_secs(10),
+            wait: Span::from_secs(5),
+            skew: Span::from_secs(1),
+            idle_after: Span::from_secs(2),
+            lead: Span::from_secs(60),
+        },
+        comparator: Comparator::Label,
+        dimensions: vec![Dimension {
+            name: "country".into(),
+            values: BoundedSet { declared: vec!["BR".into(), "DE".into()], max: 0 },
+        }],
+        labels: BoundedSet { declared: Vec::new(), max: 10 },
+        score_edges: Vec::new(),
+        windows: vec![Span::from_secs(60)],
+        rules: Vec::new(),
+        every_request: true,
+        certainty: Certainty { per_rollout: 0.01, interval: Span::from_secs(365 * 86_400) },
+        shared_cause_investigates: true,
+        matches_sampled_ppm: 0,
+        roll: Span::from_secs(60),
+        roll_rows: 100_000,
+        dry_run: true,
+        config_hash: 1,
+    }
+}
+
+/// A rule on everything.
+pub fn rule(text: &str, action: Action, metric: Metric, op: Op, value: f64) -> Rule {
+    Rule {
+        text: text.into(),
+        action,
+        metric,
+        op,
+        value,
+        relative: matches!(metric, Metric::Latency { .. }),
+        at_worst: None,
+        held_for: None,
+        segment: None,
+        observed: false,
+    }
+}
+
+/// The engine and all it has asked for.
+pub struct World {
+    pub spec: Arc<PipelineSpec>,
+    pub tasks: Vec<Task>,
+    pub evaluator: Evaluator,
+    pub logs: Vec<Vec<(u64, Entry)>>,
+    pub weighings: Vec<Weighing>,
+    pub windows: Vec<WindowRow>,
+    pub pairs: Vec<PairRow>,
+    pub decisions: Vec<DecisionRow>,
+    pub signals: Vec<Signal>,
+    offsets: Vec<Vec<i64>>,
+}
+
+impl World {
+    pub fn new(spec: PipelineSpec, tasks: u32) -> Self {
+        let spec = Arc::new(spec);
+        let logs = vec![Vec::new(); tasks as usize];
+        let offsets = vec![vec![0; spec.candidates.len() + 1]; tasks as usize];
+        Self {
+            tasks: (0..tasks).map(|n| Task::recover(spec.clone(), n, [])).collect(),
+            evaluator: Evaluator::recover(spec.clone(), &logs, []).unwrap(),
+            spec,
+            logs,
+            weighings: Vec::new(),
+            windows: Vec::new(),
+            pairs: Vec::new(),
+            decisions: Vec::new(),
+            signals: Vec::new(),
+            offsets,
+        }
+    }
+
+    /// One record; its offset is the next of its input.
+    pub fn record(&mut self, task: usize, input: usize, value: &[u8]) {
+        let offset = self.offsets[task][input];
+        self.offsets[task][input] += 1;
+        let record = Record { offset, timestamp_ms: None, key: None, value: Some(value) };
+        self.tasks[task].handle(Input::Records { input, records: &[record], read_at: None });
+        self.settle();
+    }
+
+    /// A second is over.
+    pub fn tick(&mut self, now: EventTime) {
+        for task in &mut self.tasks {
+            task.handle(Input::Tick { now });
+        }
+        self.settle();
+        self.evaluator.handle(evaluator::Input::Cut { at: now });
+        self.settle();
+    }
+
+    /// The end of a bounded input.
+    pub fn finish(&mut self) {
+        let time = self.spec.time;
+        let last = self.tasks.iter().map(Task::last_time).max().unwrap();
+        let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+        for task in &mut self.tasks {
+            task.handle(Input::Finish { time: end });
+        }
+        self.settle();
+        for task in &mut self.tasks {
+            task.handle(Input::Flush);
+        }
+        self.settle();
+        self.evaluator.handle(evaluator::Input::Cut { at: last });
+        self.settle();
+        self.evaluator.handle(evaluator::Input::End);
+        self.evaluator.handle(evaluator::Input::Flush);
+        self.settle();
+    }
+
+    /// Carries out effects until the engine asks for nothing.
+    pub fn settle(&mut self) {
+        loop {
+            let mut entries = Vec::new();
+            let mut weighings = Vec::new();
+            for (number, task) in self.tasks.iter_mut().enumerate() {
+                while let Some(effect) = task.poll() {
+                    match effect {
+                        Effect::Append(entry) => {
+                            let position = self.logs[number].len() as u64 + 1;
+                            self.logs[number].push((position, entry.clone()));
+                            entries.push((number, position, entry));
+                        }
+                        Effect::Stage { rows, .. } => self.pairs.extend(rows),
+                        Effect::DeadLetter(_) => {}
+                    }
+                }
+            }
+            while let Some(effect) = self.evaluator.poll() {
+                match effect {
+                    evaluator::Effect::Append(entry) => {
+                        self.weighings.push(entry.clone());
+                        weighings.push(entry);
+                    }
+                    evaluator::Effect::Stage { rows: Rows::Windows(rows), .. } => {
+                        self.windows.extend(rows);
+                    }
+                    evaluator::Effect::Stage { .. } | evaluator::Effect::Reported(_) => {}
+                    evaluator::Effect::Send(signal) => {
+                        let sequence = signal.sequence;
+                        self.signals.push(signal);
+                        self.evaluator.handle(evaluator::Input::Delivered(sequence));
+                    }
+                    evaluator::Effect::Decided(row) => self.decisions.push(*row),
+                }
+            }
+            if entries.is_empty() && weighings.is_empty() {
+                return;
+            }
+            for (task, position, entry) in &entries {
+                if let Entry::Fact(fact) = entry {
+                    self.tasks[*task].handle(Input::Logged(*fact));
+                }
+                let task = *task as u32;
+                self.evaluator.handle(evaluator::Input::Entry { task, position: *position, entry });
+            }
+            for entry in &weighings {
+                self.evaluator.handle(evaluator::Input::Logged(entry));
+            }
+        }
+    }
+}
+
+/// A native event.
+pub fn event(id: &str, seconds: f64, label: &str, latency_ms: f64, country: &str) -> String {
+    let answer = match label {
+        "!" => r#""status_code":500"#.to_owned(),
+        "?" => r#""prediction":null"#.to_owned(),
+        label => format!(r#""prediction":{{"label":"{label}"}}"#),
+    };
+    let us = 1_700_000_000_000_000 + (seconds * 1e6) as i64;
+    format!(
+        r#"{{"request_id":"{id}","event_time":{us},{answer},"latency_ms":{latency_ms},"segments":{{"country":"{country}"}}}}"#
+    )
+}
+
+/// The time of `event`'s seconds.
+pub fn at(seconds: f64) -> EventTime {
+    EventTime::from_us(1_700_000_000_000_000 + (seconds * 1e6) as i64)
+}
