@@ -132,13 +132,18 @@ impl<T> Clock<T> {
         Fate::Passes(before)
     }
 
-    /// Obeys a fact: what waits and isn't ahead of it is believed (at the `end` of a bounded input
-    /// all of it), then time passes to it.
+    /// Obeys a fact: time passes to it, and what waits and isn't a leap any more is believed (at the
+    /// `end` of a bounded input all of it).
     pub fn obey(&mut self, time: EventTime, end: bool, freed: &mut Freed<T>) {
-        if self.sorted.last().is_some_and(|&last| end || last <= time) {
-            self.release(freed);
-        }
+        let top = if end { EventTime::END } else { time.plus(self.wait) };
+        self.release_up_to(top, freed);
         self.max = self.max.max(time);
+    }
+
+    /// Whether a fact at `time` would free something that waits.
+    #[must_use]
+    pub fn would_free(&self, time: EventTime) -> bool {
+        self.sorted.first().is_some_and(|&first| first <= time.plus(self.wait))
     }
 
     /// The running max if everything that waits were believed.
@@ -190,12 +195,21 @@ impl<T> Clock<T> {
     }
 
     fn release(&mut self, freed: &mut Freed<T>) {
-        for mut record in self.waiting.drain(..) {
+        self.release_up_to(EventTime::END, freed);
+    }
+
+    fn release_up_to(&mut self, top: EventTime, freed: &mut Freed<T>) {
+        for mut record in std::mem::take(&mut self.waiting) {
+            if top < record.time {
+                self.waiting.push(record);
+                continue;
+            }
             record.before = self.max;
             self.max = self.max.max(record.time);
             freed.passed.push(record);
         }
-        self.sorted.clear();
+        let left = self.sorted.partition_point(|&time| time <= top);
+        self.sorted.drain(..left);
     }
 }
 

@@ -84,3 +84,18 @@ fn a_restart_begins_at_the_first_record_that_waits() {
     assert_eq!(clock.start(7), (7, EventTime::from_us(1_000_000)));
     assert_eq!(freed.quarantined.len(), 1);
 }
+
+#[test]
+fn a_fact_frees_what_is_no_leap_any_more_and_leaves_the_wrong_clock_waiting() {
+    let mut clock = Clock::new(Span::from_secs(30), EventTime::START);
+    let mut freed = Freed::default();
+    for (offset, seconds) in [(0, 0), (1, 5), (2, 86_400), (3, 12)] {
+        clock.feed(offset, EventTime::from_us(seconds * 1_000_000), || offset, &mut freed);
+    }
+    assert!(clock.would_free(EventTime::from_us(2_000_000)));
+    clock.obey(EventTime::from_us(2_000_000), false, &mut freed);
+    assert_eq!(freed.passed.iter().map(|record| record.kept).collect::<Vec<_>>(), [0, 1, 3]);
+    assert!(freed.passed.iter().all(|record| !clock.is_late(record.time, record.before)));
+    assert_eq!((clock.waiting(), clock.max()), (1, EventTime::from_us(12_000_000)));
+    assert_eq!(clock.start(4), (2, EventTime::START), "a re-read begins at the first that waits");
+}

@@ -80,10 +80,11 @@ pub fn numbers(rule: &Rule, shown: &Shown) -> String {
                     format!("{} against {} ({:.1}x)", millis(theirs), millis(ours), theirs / ours)
                 }
                 (Some(theirs), _) => millis(theirs),
-                (None, _) => "no answer in time".to_owned(),
+                (None, Some(ours)) => format!("no answer in time against {}", millis(ours)),
+                (None, None) => "no answer in time".to_owned(),
             };
             format!(
-                "{against}, {} of {} slow",
+                "{against}, {} of {} slow, failed or missing",
                 count(shown.candidate.events),
                 of(shown.candidate.total, "requests")
             )

@@ -120,6 +120,11 @@ impl Inlet {
         self.clock.waiting()
     }
 
+    /// Whether a fact at `time` would free something that waits.
+    pub(super) fn would_free(&self, time: EventTime) -> bool {
+        self.clock.would_free(time)
+    }
+
     /// Whether the last believed records came about when they were stamped: not a backfill.
     pub(super) fn is_live(&self, limit: Span) -> bool {
         self.lags_us.is_empty() || self.lags_us.iter().any(|&lag| lag <= limit.us())

@@ -319,7 +319,7 @@ impl Task {
             .collect();
         let mut state = vec![false; self.inlets.len()];
         for (input, inlet) in self.inlets.iter().enumerate() {
-            state[input] = stands[input] && inlet.waiting() != 0 && inlet.max_at_end() <= time;
+            state[input] = stands[input] && inlet.would_free(time);
         }
         for at in 0..self.comparisons.len() {
             let to = self.frontier(at, |inlet| {

@@ -98,7 +98,11 @@ impl Since {
                     Of::Candidate => &self.latency.1,
                     Of::Primary => &self.latency.0,
                 };
-                latency.quantile(f64::from(rank) / 100_000.0).map(|us| us as f64)
+                // Failed and missing answers come last: there the quantile is "no answer in time".
+                let rank = (share.total as f64 * f64::from(rank) / 100_000.0).ceil().max(1.0);
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+                let rank = rank as u64;
+                latency.value_at_rank(rank).map(|us| us as f64)
             }
             Metric::PredictionShift | Metric::Accuracy => None,
         }

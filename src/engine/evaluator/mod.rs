@@ -327,7 +327,8 @@ impl Evaluator {
             let decisions: Vec<_> = take_of(&mut self.decisions, |row| row.comparison == number);
             let first = windows.first().map(|row| row.start);
             self.stage(number, "windows", first, Rows::Windows(windows), &mut files);
-            let first = panes.first().map(|row| row.pane.start);
+            let first = panes.iter().map(|row| row.pane.start).find(|start| *start != EventTime::START);
+            let first = first.or_else(|| panes.first().map(|_| EventTime::from_us(0)));
             self.stage(number, "panes", first, Rows::Panes(panes), &mut files);
             let first = decisions.first().map(|row| row.time);
             self.stage(number, "decisions", first, Rows::Decisions(decisions), &mut files);
