@@ -25,7 +25,7 @@ use super::report::{Collected, Collector, decision_json, explain};
 
 /// See a candidate go wrong and a rollback explained.
 #[derive(Args, Debug)]
-pub struct Demo {
+pub(super) struct Demo {
     /// Finish in less than 20 s.
     #[arg(long)]
     fast: bool,
@@ -42,10 +42,11 @@ pub struct Demo {
 
 /// Marks a folder as a demo's, so that the next one may replace it.
 const MARK: &str = ".parallax-demo";
-const TOPICS: [&str; 4] = ["fraud.primary", "fraud.v8", "parallax.control", "parallax.dead-letters"];
+const TOPICS: [&str; 4] =
+    ["fraud.primary", "fraud.v8", "parallax.control", "parallax.dead-letters"];
 
 impl Demo {
-    pub fn run(self, output: Output) -> Result<()> {
+    pub(super) fn run(self, output: Output) -> Result<()> {
         let scenario = scenario(self.seed, self.healthy);
         let speed = if self.fast { 30.0 } else { 8.0 };
         prepare(&self.out)?;
@@ -56,7 +57,11 @@ impl Demo {
             "An embedded Kafka at {}, traffic of seed {} {}: about {:.0} s.",
             kafka.brokers,
             self.seed,
-            if self.healthy { "with a healthy candidate" } else { "with a candidate that goes wrong" },
+            if self.healthy {
+                "with a healthy candidate"
+            } else {
+                "with a candidate that goes wrong"
+            },
             SECONDS / speed
         );
         let mut source = KafkaSource::connect(&kafka, &pipeline.endpoints.topics)?;
@@ -68,10 +73,12 @@ impl Demo {
         let (published, stop) = (Published::default(), Stop::default());
         let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
         if let Some(address) = bound {
-            eprintln!("Verdict at http://{address}/api/v1/pipelines/fraud/verdict, why it waits at http://{address}/api/v1/why");
+            eprintln!(
+                "Verdict at http://{address}/api/v1/pipelines/fraud/verdict, why it waits at http://{address}/api/v1/why"
+            );
         }
         let topics = pipeline.endpoints.topics.clone();
-        let end = EventTime::from_us(scenario.start_us).plus(Span::from_secs(SECONDS as i64));
+        let end = EventTime::from_us(scenario.start_us).plus(Span::from_us(360_000_000));
         let traffic = {
             let stop = stop.clone();
             std::thread::Builder::new()
@@ -79,10 +86,18 @@ impl Demo {
                 .spawn(move || to_kafka(scenario, &kafka, &topics, Pace::By(clock), &stop))?
         };
         let watch = watch(Arc::clone(&collected), stop.clone(), clock, end)?;
-        let mut live = Live { driver: &mut driver, source: &mut source, clock, stop: stop.clone(), published, until: None };
+        let mut live = Live {
+            driver: &mut driver,
+            source: &mut source,
+            clock,
+            stop: stop.clone(),
+            published,
+            until: None,
+        };
         let lived = live.run();
         stop.set();
-        let manifest = traffic.join().map_err(|_| anyhow::anyhow!("the traffic's thread panicked"))?;
+        let manifest =
+            traffic.join().map_err(|_| anyhow::anyhow!("the traffic's thread panicked"))?;
         drop(watch.join());
         lived?;
         std::fs::write(self.out.join("manifest.json"), serde_json::to_vec_pretty(&manifest?)?)?;
@@ -92,8 +107,9 @@ impl Demo {
 
     fn pipeline(&self, broker: &EmbeddedBroker) -> Result<Pipeline> {
         let text = include_str!("../../pipelines/fraud.yaml");
-        let mut pipeline = config::load(text, "pipelines/fraud.yaml", &std::collections::HashMap::new())
-            .map_err(|problems| super::BadPipeline(problems.render(false)))?;
+        let mut pipeline =
+            config::load(text, "pipelines/fraud.yaml", &std::collections::HashMap::new())
+                .map_err(|problems| super::BadPipeline(problems.render(false)))?;
         let endpoints = &mut pipeline.endpoints;
         endpoints.kafka = Some(broker.endpoint("parallax-demo"));
         endpoints.output.clone_from(&self.out);
@@ -107,7 +123,10 @@ impl Demo {
             Output::Table => explain(&pipeline.spec, collected, &self.out.display().to_string()),
             Output::Json => {
                 let rows: Vec<_> = collected.decisions.iter().map(decision_json).collect();
-                format!("{}\n", serde_json::json!({ "seed": self.seed, "healthy": self.healthy, "decisions": rows }))
+                format!(
+                    "{}\n",
+                    serde_json::json!({ "seed": self.seed, "healthy": self.healthy, "decisions": rows })
+                )
             }
         };
         std::io::stdout().write_all(text.as_bytes())?;
@@ -149,7 +168,10 @@ fn prepare(out: &Path) -> Result<()> {
     if mark.exists() {
         std::fs::remove_dir_all(out).with_context(|| format!("replace {}", out.display()))?;
     } else if out.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        anyhow::bail!("{} isn't empty and isn't an earlier demo's; choose another with --out", out.display());
+        anyhow::bail!(
+            "{} isn't empty and isn't an earlier demo's; choose another with --out",
+            out.display()
+        );
     }
     std::fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
     std::fs::write(&mark, "This folder belongs to `parallax demo`, which replaces it.\n")?;

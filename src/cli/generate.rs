@@ -19,8 +19,10 @@ use super::Output;
 
 /// Make traffic with faults to order.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  parallax generate --out data --requests 100000 --errors 30%@5m\n  parallax generate --brokers 127.0.0.1:9092 --topics fraud.primary,fraud.v8 --live --rate 1000")]
-pub struct Generate {
+#[command(
+    after_help = "Examples:\n  parallax generate --out data --requests 100000 --errors 30%@5m\n  parallax generate --brokers 127.0.0.1:9092 --topics fraud.primary,fraud.v8 --live --rate 1000"
+)]
+pub(super) struct Generate {
     /// Write files into this folder.
     #[arg(long, conflicts_with = "brokers", required_unless_present = "brokers")]
     out: Option<PathBuf>,
@@ -98,7 +100,7 @@ pub struct Generate {
     dead: Option<String>,
     /// It has a new model version from some time on: v9@2m.
     #[arg(long)]
-    version: Option<String>,
+    new_version: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +111,10 @@ impl FromStr for Percent {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let share = text.strip_suffix('%').and_then(|t| t.parse::<f64>().ok()).map(|p| p / 100.0);
-        share.filter(|s| (0.0..=1.0).contains(s)).map(Self).ok_or_else(|| "write a percentage, such as 3%".to_owned())
+        share
+            .filter(|s| (0.0..=1.0).contains(s))
+            .map(Self)
+            .ok_or_else(|| "write a percentage, such as 3%".to_owned())
     }
 }
 
@@ -120,12 +125,14 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        duration(text).map(|span| Self(span.as_secs())).ok_or_else(|| "write a duration, such as 10s".to_owned())
+        duration(text)
+            .map(|span| Self(span.as_secs()))
+            .ok_or_else(|| "write a duration, such as 10s".to_owned())
     }
 }
 
 impl Generate {
-    pub fn run(self, output: Output) -> Result<()> {
+    pub(super) fn run(self, output: Output) -> Result<()> {
         let mut scenario = self.scenario()?;
         let begun = monotonic();
         let manifest = match (&self.out, &self.brokers) {
@@ -136,7 +143,10 @@ impl Generate {
                     group: "parallax-generate".to_owned(),
                     properties: BTreeMap::new(),
                 };
-                anyhow::ensure!(self.topics.len() == self.candidates.len() + 1, "--topics needs one topic for the primary and one per candidate");
+                anyhow::ensure!(
+                    self.topics.len() == self.candidates.len() + 1,
+                    "--topics needs one topic for the primary and one per candidate"
+                );
                 create_topics(&endpoint, &self.topics, i32::try_from(self.partitions)?)?;
                 let pace = if self.live { Pace::By(HostClock::Real) } else { Pace::Full };
                 if self.live {
@@ -159,7 +169,8 @@ impl Generate {
             ..Scenario::fraud(self.seed)
         };
         if let Some(start) = &self.start {
-            scenario.start_us = start.parse::<jiff::Timestamp>().context("--start")?.as_microsecond();
+            scenario.start_us =
+                start.parse::<jiff::Timestamp>().context("--start")?.as_microsecond();
         }
         let faults = &mut scenario.faults;
         faults.missing = self.missing.0;
@@ -183,10 +194,15 @@ impl Generate {
             ("--slow", &self.slow, FaultKind::Slow),
         ] {
             for text in texts {
-                let (size, rest) = text.split_once('@').with_context(|| format!("{name}: write 30%@5m"))?;
+                let (size, rest) =
+                    text.split_once('@').with_context(|| format!("{name}: write 30%@5m"))?;
                 let size = match size.strip_suffix('x') {
                     Some(factor) => factor.parse().with_context(|| name.to_owned())?,
-                    None => size.parse::<Percent>().map_err(|error| anyhow::anyhow!("{name}: {error}"))?.0,
+                    None => {
+                        size.parse::<Percent>()
+                            .map_err(|error| anyhow::anyhow!("{name}: {error}"))?
+                            .0
+                    }
                 };
                 faults.candidate.push(fault(name, kind(size), rest)?);
             }
@@ -194,9 +210,9 @@ impl Generate {
         if let Some(at) = &self.dead {
             faults.candidate.push(fault("--dead", FaultKind::Dead, at.trim_start_matches('@'))?);
         }
-        if let Some(text) = &self.version {
-            let (version, at) = text.split_once('@').context("--version: write v9@2m")?;
-            faults.candidate.push(fault("--version", FaultKind::Version(version.to_owned()), at)?);
+        if let Some(text) = &self.new_version {
+            let (version, at) = text.split_once('@').context("--new-version: write v9@2m")?;
+            faults.candidate.push(fault("--new-version", FaultKind::Version(version.to_owned()), at)?);
         }
         Ok(scenario)
     }
@@ -213,7 +229,11 @@ fn fault(name: &str, kind: FaultKind, text: &str) -> Result<Fault> {
         None => None,
         Some(place) => {
             let country = place.strip_prefix("country=");
-            Some(country.with_context(|| format!("{name}: only country=… can be chosen"))?.to_owned())
+            Some(
+                country
+                    .with_context(|| format!("{name}: only country=… can be chosen"))?
+                    .to_owned(),
+            )
         }
     };
     Ok(Fault { kind, at_s: seconds(name, at)?, place: Where { country } })

@@ -39,7 +39,7 @@ struct Arguments {
 
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For people.
     Table,
     /// For programs.
@@ -61,7 +61,7 @@ enum Command {
         pipelines: Vec<PathBuf>,
     },
     /// Make traffic with faults to order, to Kafka or files
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     /// Print a contract: pipeline, prediction, signal
     Schema(schema::Schema),
 }
@@ -69,10 +69,10 @@ enum Command {
 /// A pipeline file with problems: they were printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct BadPipeline(String);
+pub(crate) struct BadPipeline(String);
 
 /// Runs the command line.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logging(arguments.verbose, matches!(arguments.command, Command::Run(_)));
     let output = arguments.output;
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(output),
         Command::Validate { pipelines } => validate(&pipelines),
-        Command::Generate(generate) => generate.run(output),
+        Command::Generate(generate) => (*generate).run(output),
         Command::Schema(schema) => schema.run(),
     };
     match result {
@@ -162,6 +162,8 @@ fn start_logging(verbose: u8, runs: bool) {
 /// A reader that went away, as `head` does, is not an error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     })
 }

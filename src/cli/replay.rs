@@ -18,8 +18,10 @@ use super::report::{Collected, Collector, print_decisions};
 
 /// Run a pipeline over files.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  parallax generate --out data --wrong 12%@2m:country=BR\n  parallax replay --pipeline pipelines/fraud.yaml --source primary=data --source v8=data --out out")]
-pub struct Replay {
+#[command(
+    after_help = "Examples:\n  parallax generate --out data --wrong 12%@2m:country=BR\n  parallax replay --pipeline pipelines/fraud.yaml --source primary=data --source v8=data --out out"
+)]
+pub(super) struct Replay {
     /// The pipeline file.
     #[arg(long)]
     pipeline: PathBuf,
@@ -32,7 +34,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn run(self, output: Output) -> Result<()> {
+    pub(super) fn run(self, output: Output) -> Result<()> {
         let mut pipeline = super::load(&self.pipeline)?;
         pipeline.endpoints.output = self.out;
         let mut names = vec!["primary".to_owned()];

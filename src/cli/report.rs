@@ -13,22 +13,33 @@ use serde_json::{Value, json};
 use super::Output;
 
 /// Tells the log of the process what happens.
-pub struct Told;
+pub(super) struct Told;
 
 impl Observer for Told {
     fn decided(&mut self, row: &DecisionRow) {
         let (action, basis, rule) = (row.action.word(), row.basis.as_str(), row.rule.as_str());
-        tracing::info!(action, basis, rule, reason = row.reason, signal = row.signal_id, "A rule was shown.");
+        tracing::info!(
+            action,
+            basis,
+            rule,
+            reason = row.reason,
+            signal = row.signal_id,
+            "A rule was shown."
+        );
     }
 
     fn reported(&mut self, row: &WindowRow) {
-        tracing::debug!(start = words::time(row.start), paired = row.tally.paired, "A window was reported.");
+        tracing::debug!(
+            start = words::time(row.start),
+            paired = row.tally.paired,
+            "A window was reported."
+        );
     }
 }
 
 /// Keeps what happened.
 #[derive(Debug, Default)]
-pub struct Collected {
+pub(super) struct Collected {
     /// Rules that were shown.
     pub decisions: Vec<DecisionRow>,
     /// Windows that were reported, everything only.
@@ -39,13 +50,18 @@ pub struct Collected {
 
 /// Shares what happened between the engine's thread and the one that prints.
 #[derive(Clone, Debug, Default)]
-pub struct Collector(pub Arc<Mutex<Collected>>);
+pub(super) struct Collector(pub Arc<Mutex<Collected>>);
 
 impl Observer for Collector {
     fn decided(&mut self, row: &DecisionRow) {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if collected.live {
-            eprintln!("{}  {:<11} {}", words::clock(row.time), row.action.word().to_uppercase(), row.reason);
+            eprintln!(
+                "{}  {:<11} {}",
+                words::clock(row.time),
+                row.action.word().to_uppercase(),
+                row.reason
+            );
         }
         collected.decisions.push(row.clone());
     }
@@ -60,7 +76,7 @@ impl Observer for Collector {
 }
 
 /// One line of a window.
-pub fn window_line(row: &WindowRow) -> String {
+pub(super) fn window_line(row: &WindowRow) -> String {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let rate = |hits: u64, total: u64| match total {
         0 => "-".to_owned(),
@@ -84,7 +100,7 @@ pub fn window_line(row: &WindowRow) -> String {
 }
 
 /// Prints what was decided, on stdout.
-pub fn print_decisions(spec: &PipelineSpec, collected: &Collected, output: Output) {
+pub(super) fn print_decisions(spec: &PipelineSpec, collected: &Collected, output: Output) {
     let mut out = std::io::stdout().lock();
     let result = match output {
         Output::Json => {
@@ -93,10 +109,15 @@ pub fn print_decisions(spec: &PipelineSpec, collected: &Collected, output: Outpu
         }
         Output::Table if collected.decisions.is_empty() => {
             let windows = collected.windows.len();
-            writeln!(out, "HOLD  {}: no rule was shown in {windows} windows; that isn't a pass: promotion rules aren't built yet", spec.name)
+            writeln!(
+                out,
+                "HOLD  {}: no rule was shown in {windows} windows; that isn't a pass: promotion rules aren't built yet",
+                spec.name
+            )
         }
         Output::Table => collected.decisions.iter().try_for_each(|row| {
-            let candidate = spec.candidates.get(usize::from(row.comparison)).map_or("", String::as_str);
+            let candidate =
+                spec.candidates.get(usize::from(row.comparison)).map_or("", String::as_str);
             writeln!(
                 out,
                 "{}  {:<11}  {} / {candidate}  by {}: {}",
@@ -113,7 +134,7 @@ pub fn print_decisions(spec: &PipelineSpec, collected: &Collected, output: Outpu
 }
 
 /// A decision for programs.
-pub fn decision_json(row: &DecisionRow) -> Value {
+pub(super) fn decision_json(row: &DecisionRow) -> Value {
     json!({
         "at": words::time(row.time),
         "since": words::time(row.onset),
@@ -127,10 +148,16 @@ pub fn decision_json(row: &DecisionRow) -> Value {
 }
 
 /// The explained end of a demo.
-pub fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) -> String {
+pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) -> String {
     let mut out = String::new();
-    let Some(rollback) = collected.decisions.iter().find(|row| row.action == Action::Rollback) else {
-        let pairs: u64 = collected.windows.iter().filter(|w| w.size == spec.windows[0]).map(|w| w.tally.paired).sum();
+    let Some(rollback) = collected.decisions.iter().find(|row| row.action == Action::Rollback)
+    else {
+        let pairs: u64 = collected
+            .windows
+            .iter()
+            .filter(|w| w.size == spec.windows[0])
+            .map(|w| w.tally.paired)
+            .sum();
         out.push_str(&format!(
             "HOLD      {} / {}        nothing is shown against it in {} pairs; that isn't a pass: promotion rules aren't built yet\n",
             spec.name, spec.candidates[0], words::count(pairs)

@@ -16,8 +16,10 @@ use super::report::Told;
 
 /// Run a pipeline on Kafka.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  parallax run pipelines/fraud.yaml\n  parallax run pipelines/fraud.yaml --until-end")]
-pub struct Run {
+#[command(
+    after_help = "Examples:\n  parallax run pipelines/fraud.yaml\n  parallax run pipelines/fraud.yaml --until-end"
+)]
+pub(super) struct Run {
     /// The pipeline file.
     pipeline: PathBuf,
     /// Stop at the ends that the topics have now, and close everything.
@@ -26,10 +28,13 @@ pub struct Run {
 }
 
 impl Run {
-    pub fn run(self) -> Result<()> {
+    pub(super) fn run(self) -> Result<()> {
         let pipeline = super::load(&self.pipeline)?;
         let Some(kafka) = &pipeline.endpoints.kafka else {
-            anyhow::bail!("{} has no `kafka` section; add `kafka: {{brokers: host:port}}`, or use `replay`", self.pipeline.display());
+            anyhow::bail!(
+                "{} has no `kafka` section; add `kafka: {{brokers: host:port}}`, or use `replay`",
+                self.pipeline.display()
+            );
         };
         let clock = HostClock::Real;
         let mut source = KafkaSource::connect(kafka, &pipeline.endpoints.topics)?;
@@ -46,7 +51,8 @@ impl Run {
             dry_run = pipeline.spec.dry_run,
             "Running."
         );
-        let mut live = Live { driver: &mut driver, source: &mut source, clock, stop, published, until };
+        let mut live =
+            Live { driver: &mut driver, source: &mut source, clock, stop, published, until };
         live.run()?;
         tracing::info!("Left in order: everything read is written down.");
         Ok(())

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 
 /// Print a contract.
 #[derive(Args, Debug)]
-pub struct Schema {
+pub(super) struct Schema {
     /// Which.
     #[arg(value_enum)]
     contract: Contract,
@@ -22,7 +22,7 @@ enum Contract {
 }
 
 impl Schema {
-    pub fn run(self) -> Result<()> {
+    pub(super) fn run(self) -> Result<()> {
         match self.contract {
             Contract::Pipeline => {
                 println!("{}", serde_json::to_string_pretty(&parallax::config::schema())?);

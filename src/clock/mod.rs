@@ -156,7 +156,7 @@ impl<T> Clock<T> {
     /// decide it.
     fn believe(&mut self, freed: &mut Freed<T>) {
         let count = self.waiting.len();
-        if LOOKED_AT_EACH < count && count % 8 != 0 {
+        if LOOKED_AT_EACH < count && !count.is_multiple_of(8) {
             return;
         }
         let (low, middle) = (self.sorted[count / 8], self.sorted[count / 2]);

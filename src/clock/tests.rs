@@ -1,5 +1,11 @@
 //! The leap rule on traffic as it is: batches from one wrong clock, sparse backlogs, silence.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "seconds of test traffic"
+)]
+
 use super::*;
 
 fn run(times: &[(f64, bool)]) -> [usize; 4] {
@@ -67,8 +73,9 @@ fn sparse_backlogs_and_silences_lose_nothing() {
         let times: Vec<_> = (0..1000).map(|n| (f64::from(n) * gap, true)).collect();
         assert_eq!(run(&times), [0, 1000, 0, 0], "one record every {gap} s");
     }
-    let quiet: Vec<_> =
-        (0..3000).map(|n| (f64::from(n) * 0.05 + if n < 1500 { 0.0 } else { 65.0 }, true)).collect();
+    let quiet: Vec<_> = (0..3000)
+        .map(|n| (f64::from(n) * 0.05 + if n < 1500 { 0.0 } else { 65.0 }, true))
+        .collect();
     assert_eq!(run(&quiet), [0, 3000, 0, 0], "a silence of 65 s");
     assert_eq!(run(&[(0.0, true), (60.0, true), (120.0, true)]), [0, 3, 0, 0], "three in all");
 }

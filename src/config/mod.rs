@@ -38,7 +38,7 @@ pub fn load(
             Err(problem) => {
                 // An unknown field is noted and blanked, so that the next one is found too.
                 let again = problem.unknown_field && unknown.len() < UNKNOWN_MAX;
-                let blanked = blank(&readable, problem.line);
+                let blanked = blank(&readable, problem.line, problem.column);
                 unknown.push(problem);
                 if !again || blanked == readable {
                     break Err(());
@@ -76,21 +76,35 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<RawPipelin
     })
 }
 
-/// Blanks the field that begins on `line` with all that is nested in it; other lines keep their number.
-fn blank(text: &str, line: u64) -> String {
-    let at = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+/// Blanks the field that begins at this place with all that is nested in it; other text stays where
+/// it is.
+fn blank(text: &str, line: u64, column: u64) -> String {
+    let [at, column] =
+        [line, column].map(|n| usize::try_from(n.saturating_sub(1)).unwrap_or(usize::MAX));
     let indent = |text: &str| text.len() - text.trim_start().len();
-    let lines: Vec<&str> = text.split('\n').collect();
-    let depth = lines.get(at).map_or(0, |line| indent(line));
-    let mut inside = false;
-    let kept: Vec<&str> = lines
-        .iter()
-        .enumerate()
-        .map(|(number, line)| {
-            inside = number == at
-                || (inside && at < number && (depth < indent(line) || line.trim().is_empty()));
-            if inside { "" } else { *line }
-        })
-        .collect();
-    kept.join("\n")
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    let Some(first) = lines.get(at).cloned() else { return text.to_owned() };
+    let depth = indent(&first);
+    if depth < column {
+        // Within `{…}`: only up to the next field.
+        let before: String = first.chars().take(column).collect();
+        let rest: String = first.chars().skip(column).collect();
+        let end = rest.find([',', '}']).unwrap_or(rest.len());
+        let width = rest.get(..end).map_or(0, |field| field.chars().count());
+        let after = rest.get(end..).unwrap_or_default();
+        // A comma may not stand alone: of `{a, , b}` it goes too.
+        let after =
+            after.strip_prefix(',').map_or_else(|| after.to_owned(), |rest| format!(" {rest}"));
+        lines[at] = format!("{before}{}{after}", " ".repeat(width));
+        return lines.join("\n");
+    }
+    let mut inside = true;
+    for (number, line) in lines.iter_mut().enumerate().skip(at) {
+        inside &= number == at || depth < indent(line) || line.trim().is_empty();
+        if !inside {
+            break;
+        }
+        line.clear();
+    }
+    lines.join("\n")
 }

@@ -23,7 +23,14 @@ pub struct Problem {
 
 impl Problem {
     pub(super) fn at(line: u64, column: u64, message: impl Into<String>) -> Self {
-        Self { line, column, width: 1, message: message.into(), cure: String::new(), unknown_field: false }
+        Self {
+            line,
+            column,
+            width: 1,
+            message: message.into(),
+            cure: String::new(),
+            unknown_field: false,
+        }
     }
 
     pub(super) fn cure(mut self, cure: impl Into<String>) -> Self {
@@ -91,9 +98,8 @@ impl Problems {
             if !problem.cure.is_empty() {
                 annotation = annotation.label(problem.cure.as_str());
             }
-            let snippet = Snippet::source(self.text.as_str())
-                .path(self.file.as_str())
-                .annotation(annotation);
+            let snippet =
+                Snippet::source(self.text.as_str()).path(self.file.as_str()).annotation(annotation);
             let report = [Level::ERROR.primary_title(problem.message.as_str()).element(snippet)];
             out.push_str(&renderer.render(&report));
             out.push_str("\n\n");

@@ -39,7 +39,7 @@ pub(super) struct RawPipeline {
     /// How two predictions are compared: `label` (default), `argmax`, or `number` with a tolerance.
     pub(super) compare: Option<RawCompare>,
     /// Dimensions that split reports, by their key in the records' `segments`; at most 4.
-    #[schemars(with = "BTreeMap<String, RawSet>")]
+    #[schemars(with = "Option<BTreeMap<String, RawSet>>")]
     pub(super) segments: Option<Spanned<BTreeMap<String, Spanned<RawSet>>>>,
     /// Classes that are told apart. Default: 50.
     #[schemars(with = "Option<RawSet>")]

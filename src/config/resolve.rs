@@ -18,9 +18,7 @@ use super::unit;
 use crate::model::arm::Side;
 use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::rule::{Action, Metric, Rule};
-use crate::model::spec::{
-    BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec,
-};
+use crate::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec};
 use crate::model::time::Span;
 use crate::rules::grammar;
 
@@ -73,11 +71,7 @@ impl Checker {
 
     fn pipeline(&mut self, raw: RawPipeline) -> Pipeline {
         let name = self.name(&raw.pipeline, "pipeline");
-        if let Some(strategy) = raw.strategy.as_ref().filter(|s| s.value != "shadow") {
-            let known = ["canary", "ab", "blue_green"].contains(&strategy.value.as_str());
-            let what = if known { "this strategy isn't built yet" } else { "unknown strategy" };
-            self.wrong(strategy, what, "write `shadow`, or leave it out");
-        }
+        self.strategy(&raw);
         let candidates = self.candidates(&raw);
         let topics = self.topics(&raw);
         let time = self.time(&raw);
@@ -88,14 +82,20 @@ impl Checker {
         let rules = self.rules(&raw, &dimensions);
         let shift = rules.iter().any(|rule| rule.metric == Metric::PredictionShift);
         if shift && edges.is_empty() && matches!(comparator, Comparator::Number { .. }) {
-            self.problem(&raw.candidates, 1, "prediction_shift of numbers needs frozen bins".into(), "add `scores: {edges: [...]}`");
+            self.problem(
+                &raw.candidates,
+                1,
+                "prediction_shift of numbers needs frozen bins".into(),
+                "add `scores: {edges: [...]}`",
+            );
         }
         if rules.is_empty() {
-            self.warnings.push("no rule can fire: rollback_when and investigate_when are empty".into());
+            self.warnings
+                .push("no rule can fire: rollback_when and investigate_when are empty".into());
         }
         let mirrored = self.share(raw.mirrored.as_ref(), 1.0);
         let mut spec = PipelineSpec {
-            model: raw.model.map_or_else(|| name.clone(), |model| model.value),
+            model: raw.model.as_ref().map_or_else(|| name.clone(), |model| model.value.clone()),
             name,
             candidates,
             time,
@@ -108,7 +108,11 @@ impl Checker {
             every_request: 1.0 <= mirrored,
             certainty: Certainty {
                 per_rollout: self.positive_share(raw.certainty.per_rollout.as_ref(), 0.01),
-                interval: self.span(raw.certainty.false_alarm_every.as_ref(), 365 * 86_400, (3600, 36_500 * 86_400)),
+                interval: self.span(
+                    raw.certainty.false_alarm_every.as_ref(),
+                    365 * 86_400,
+                    (3600, 36_500 * 86_400),
+                ),
             },
             shared_cause_investigates: self.shared_cause(raw.shared_cause.as_ref()),
             matches_sampled_ppm: ppm(self.share(raw.output.matches.as_ref(), 0.01)),
@@ -120,25 +124,46 @@ impl Checker {
         if spec.roll.us() % spec.time.pane.us() != 0
             && let Some(roll) = &raw.output.roll
         {
-            self.wrong(roll, "a file must hold whole panes", "make `output.roll` a multiple of `time.pane`");
+            self.wrong(
+                roll,
+                "a file must hold whole panes",
+                "make `output.roll` a multiple of `time.pane`",
+            );
         }
         spec.config_hash = xxh3_64(format!("{spec:?}").as_bytes());
-        let endpoints = Endpoints {
-            kafka: raw.kafka.as_ref().map(|kafka| self.kafka(kafka, &spec.name)),
+        let endpoints = self.endpoints(raw, topics, &spec.name);
+        Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    fn endpoints(&mut self, raw: RawPipeline, topics: Vec<String>, pipeline: &str) -> Endpoints {
+        Endpoints {
+            kafka: raw.kafka.as_ref().map(|kafka| self.kafka(kafka, pipeline)),
             topics,
             control_topic: raw.control.topic.map(|topic| topic.value),
             dead_letter_topic: raw.dead_letters.map(|letters| letters.topic.value),
             output: raw.output.directory.map_or_else(|| PathBuf::from("out"), |d| d.value.into()),
             log: raw.log.directory.map_or_else(|| PathBuf::from("state"), |d| d.value.into()),
             http: self.http(raw.http.listen.as_ref()),
-        };
-        Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
+        }
+    }
+
+    fn strategy(&mut self, raw: &RawPipeline) {
+        if let Some(strategy) = raw.strategy.as_ref().filter(|s| s.value != "shadow") {
+            let known = ["canary", "ab", "blue_green"].contains(&strategy.value.as_str());
+            let what = if known { "this strategy isn't built yet" } else { "unknown strategy" };
+            self.wrong(strategy, what, "write `shadow`, or leave it out");
+        }
     }
 
     fn name(&mut self, text: &Text, what: &str) -> String {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
         if text.value.is_empty() || 64 < text.value.len() || !text.value.chars().all(fits) {
-            self.problem(text, text.value.chars().count(), format!("a {what}'s name has 1 to 64 of a-z, 0-9, - and _"), "rename it");
+            self.problem(
+                text,
+                text.value.chars().count(),
+                format!("a {what}'s name has 1 to 64 of a-z, 0-9, - and _"),
+                "rename it",
+            );
         }
         text.value.clone()
     }
@@ -149,13 +174,26 @@ impl Checker {
             self.problem(names, 1, "no candidate".into(), "add one, such as `v8: {topic: …}`");
         }
         if CANDIDATES_MAX < names.value.len() {
-            self.problem(names, 1, format!("{} candidates; at most {CANDIDATES_MAX}", names.value.len()), "split the pipeline");
+            self.problem(
+                names,
+                1,
+                format!("{} candidates; at most {CANDIDATES_MAX}", names.value.len()),
+                "split the pipeline",
+            );
         }
         for (name, arm) in &names.value {
             if Side::parse(name) == Some(Side::Primary) {
-                self.wrong(&arm.topic, &format!("`{name}` means the primary"), "give the candidate another name");
+                self.wrong(
+                    &arm.topic,
+                    &format!("`{name}` means the primary"),
+                    "give the candidate another name",
+                );
             }
-            let at = Spanned { value: name.clone(), referenced: arm.topic.referenced, defined: arm.topic.defined };
+            let at = Spanned {
+                value: name.clone(),
+                referenced: arm.topic.referenced,
+                defined: arm.topic.defined,
+            };
             self.name(&at, "candidate");
         }
         names.value.keys().cloned().collect()
@@ -168,7 +206,11 @@ impl Checker {
             if topic.value.is_empty() {
                 self.wrong(topic, "a topic needs a name", "write it");
             } else if topics.contains(&topic.value) {
-                self.wrong(topic, "two arms can't share a topic yet", "give each arm a topic of its own");
+                self.wrong(
+                    topic,
+                    "two arms can't share a topic yet",
+                    "give each arm a topic of its own",
+                );
             }
             topics.push(topic.value.clone());
         }
@@ -192,7 +234,11 @@ impl Checker {
         match unit::duration(&text.value) {
             Err(cure) => self.wrong(text, "this isn't a duration", &cure),
             Ok(span) if span < Span::from_secs(low) || Span::from_secs(high) < span => {
-                self.wrong(text, &format!("out of range: {low} s to {high} s"), "choose one within it");
+                self.wrong(
+                    text,
+                    &format!("out of range: {low} s to {high} s"),
+                    "choose one within it",
+                );
             }
             Ok(span) => return span,
         }
@@ -224,7 +270,11 @@ impl Checker {
         for text in texts {
             let window = self.span(Some(text), 60, (1, 86_400));
             if window.us() % pane.us().max(1) != 0 {
-                self.wrong(text, "a window must hold whole panes", "make it a multiple of `time.pane`");
+                self.wrong(
+                    text,
+                    "a window must hold whole panes",
+                    "make it a multiple of `time.pane`",
+                );
             }
             windows.push(window);
         }
@@ -236,7 +286,12 @@ impl Checker {
     fn dimensions(&mut self, raw: &RawPipeline) -> Vec<Dimension> {
         let Some(segments) = &raw.segments else { return Vec::new() };
         if DIMENSIONS_MAX < segments.value.len() {
-            self.problem(segments, 1, format!("{} dimensions; at most {DIMENSIONS_MAX}", segments.value.len()), "leave some out");
+            self.problem(
+                segments,
+                1,
+                format!("{} dimensions; at most {DIMENSIONS_MAX}", segments.value.len()),
+                "leave some out",
+            );
         }
         let dimension = |checker: &mut Self, (name, set): (&String, &Spanned<RawSet>)| {
             let values = checker.set(Some(set));
@@ -266,8 +321,17 @@ impl Checker {
         let Some(scores) = &raw.scores else { return Vec::new() };
         let edges = &scores.edges;
         let ascend = edges.value.windows(2).all(|pair| pair[0] < pair[1]);
-        if edges.value.is_empty() || 100 < edges.value.len() || !ascend || !edges.value.iter().all(|e| e.is_finite()) {
-            self.problem(edges, 1, "edges are 1 to 100 ascending numbers".into(), "such as `[0.1, 0.2, 0.5]`");
+        if edges.value.is_empty()
+            || 100 < edges.value.len()
+            || !ascend
+            || !edges.value.iter().all(|e| e.is_finite())
+        {
+            self.problem(
+                edges,
+                1,
+                "edges are 1 to 100 ascending numbers".into(),
+                "such as `[0.1, 0.2, 0.5]`",
+            );
         }
         edges.value.clone()
     }
@@ -280,7 +344,12 @@ impl Checker {
                 let mut part = |value: &Option<Spanned<f64>>| {
                     let Some(value) = value else { return 0.0 };
                     if !value.value.is_finite() || value.value < 0.0 {
-                        self.problem(value, 1, "a tolerance is zero or more".into(), "such as `0.01`");
+                        self.problem(
+                            value,
+                            1,
+                            "a tolerance is zero or more".into(),
+                            "such as `0.01`",
+                        );
                     }
                     value.value
                 };
@@ -304,7 +373,8 @@ impl Checker {
                         let (line, column) = place(text);
                         let quote = u64::from(is_quoted(text));
                         let shift = text.value.get(..error.start).map_or(0, |t| t.chars().count());
-                        let problem = Problem::at(line, column + quote + shift as u64, error.message);
+                        let problem =
+                            Problem::at(line, column + quote + shift as u64, error.message);
                         self.problems.push(problem.width(error.end - error.start).cure(error.hint));
                     }
                     Ok(rule) => rules.extend(self.rule(text, rule, dimensions)),
@@ -324,7 +394,10 @@ impl Checker {
             let dimension = dimensions.iter().find(|d| d.name == segment.dimension);
             let declared = dimension.is_some_and(|d| d.values.declared.contains(&segment.value));
             if !declared {
-                let cure = format!("declare it: `segments: {{{}: {{declared: [{}, …]}}}}`", segment.dimension, segment.value);
+                let cure = format!(
+                    "declare it: `segments: {{{}: {{declared: [{}, …]}}}}`",
+                    segment.dimension, segment.value
+                );
                 self.problem(text, width, format!("`in {segment}` needs a declared value"), &cure);
                 return None;
             }
@@ -348,7 +421,12 @@ impl Checker {
             None => 200_000,
             Some(rows) => {
                 if !(100..=10_000_000).contains(&rows.value) {
-                    self.problem(rows, 1, "out of range: 100 to 10000000 rows".into(), "200000 is usual");
+                    self.problem(
+                        rows,
+                        1,
+                        "out of range: 100 to 10000000 rows".into(),
+                        "200000 is usual",
+                    );
                 }
                 rows.value
             }
@@ -367,7 +445,8 @@ impl Checker {
             let property = Property { value: value.value.clone(), is_secret: is_secret_name(name) };
             properties.insert(name.clone(), property);
         }
-        let group = raw.group.as_ref().map_or_else(|| format!("parallax-{pipeline}"), |g| g.value.clone());
+        let group =
+            raw.group.as_ref().map_or_else(|| format!("parallax-{pipeline}"), |g| g.value.clone());
         KafkaEndpoint { brokers: raw.brokers.value.clone(), group, properties }
     }
 

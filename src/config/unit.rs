@@ -10,7 +10,9 @@ use crate::rules::grammar;
 pub(super) fn duration(text: &str) -> Result<Span, String> {
     match grammar::duration(text) {
         Some(span) => Ok(span),
-        None if text.parse::<f64>().is_ok() => Err(format!("a bare number has no unit: write `{text}s`")),
+        None if text.parse::<f64>().is_ok() => {
+            Err(format!("a bare number has no unit: write `{text}s`"))
+        }
         None => Err("write a duration such as `10s`, `5m` or `250ms`".to_owned()),
     }
 }

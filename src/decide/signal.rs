@@ -141,7 +141,9 @@ fn examples(metric: Metric, examples: &Examples) -> Vec<String> {
         Metric::ErrorRate => [&examples.failed, &examples.unmatched],
         Metric::NullRate => [&examples.null, &[]],
         Metric::Latency { .. } => [&examples.slowest, &examples.unmatched],
-        Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => [&examples.mismatched, &[]],
+        Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => {
+            [&examples.mismatched, &[]]
+        }
     };
     kinds.into_iter().flatten().take(EXAMPLES_MAX).map(|(_, id)| id.clone()).collect()
 }

@@ -8,8 +8,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::value::Value;
 use super::no_segments;
+use super::value::Value;
 use crate::model::observation::DIMENSIONS_MAX;
 
 /// The wanted fields of a native event.

@@ -160,7 +160,10 @@ impl Decoder {
         }
         event.bad_prediction.map(|field| (BadField, field.to_owned())).or_else(|| {
             event.words().find(|word| WORD_MAX < word.len()).map(|word| {
-                (TooLong, format!("a label, segment or version has {} bytes, not ≤ 128", word.len()))
+                (
+                    TooLong,
+                    format!("a label, segment or version has {} bytes, not ≤ 128", word.len()),
+                )
             })
         })
     }
@@ -190,8 +193,12 @@ impl Decoder {
         let label = |value: &Value<'a>| value.clone().text().filter(|text| !text.is_empty());
         let best = || event.best.as_ref().map(|(name, _)| name.clone());
         match self.comparator {
-            Comparator::Label => label(&event.label).or_else(best).map_or(Answer::Null, Answer::Label),
-            Comparator::ArgMax => best().or_else(|| label(&event.label)).map_or(Answer::Null, Answer::Label),
+            Comparator::Label => {
+                label(&event.label).or_else(best).map_or(Answer::Null, Answer::Label)
+            }
+            Comparator::ArgMax => {
+                best().or_else(|| label(&event.label)).map_or(Answer::Null, Answer::Label)
+            }
             Comparator::Number { .. } => [&event.value, &event.score]
                 .into_iter()
                 .find_map(Value::number)
@@ -228,8 +235,8 @@ fn time_of(value: &Value<'_>) -> Option<EventTime> {
             100_000_000_000_000..100_000_000_000_000_000 => *n,
             _ => n / 1_000,
         },
-        Value::Float(seconds) if (0.0..1e11).contains(seconds) => (seconds * 1e6).round() as i64,
-        Value::Float(millis) if (1e11..1e14).contains(millis) => (millis * 1e3).round() as i64,
+        Value::Float(seconds) if (0.0..1e11).contains(seconds) => rounded(seconds * 1e6),
+        Value::Float(millis) if (1e11..1e14).contains(millis) => rounded(millis * 1e3),
         _ => return None,
     };
     (0..LATEST_US).contains(&us).then(|| EventTime::from_us(us))
@@ -241,8 +248,14 @@ fn latency_us(value: &Value<'_>) -> Option<Option<u64>> {
         return Some(None);
     }
     let millis = value.number().filter(|millis| 0.0 <= *millis)?;
-    // Saturating by definition of `as`: a latency beyond an hour counts as an hour.
-    Some(Some(((millis * 1e3).round() as u64).min(LATENCY_US_MAX)))
+    let us = u64::try_from(rounded(millis * 1e3)).unwrap_or(LATENCY_US_MAX);
+    Some(Some(us.min(LATENCY_US_MAX)))
+}
+
+/// The nearest integer; `as` saturates, so that a latency of ages is merely long.
+#[expect(clippy::cast_possible_truncation, reason = "saturating is meant")]
+const fn rounded(number: f64) -> i64 {
+    number.round() as i64
 }
 
 /// An array of empty values, one per dimension.

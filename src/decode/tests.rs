@@ -59,18 +59,54 @@ fn read(comparator: Comparator, input: usize, text: &str) -> String {
 fn reads_every_kind_of_prediction() {
     let event = |rest: &str| format!(r#"{{"request_id":"r1","event_time":1700000000.5,{rest}}}"#);
     let cases = [
-        (Comparator::Label, r#""prediction":{"label":"fraud"},"latency_ms":1.25"#, "Label(\"fraud\") Some(1250) \"\" Random"),
+        (
+            Comparator::Label,
+            r#""prediction":{"label":"fraud"},"latency_ms":1.25"#,
+            "Label(\"fraud\") Some(1250) \"\" Random",
+        ),
         (Comparator::Label, r#""prediction":{"label":7}"#, "Label(\"7\") None \"\" Random"),
         (Comparator::Label, r#""prediction":null"#, "Null None \"\" Random"),
         (Comparator::Label, r#""prediction":{"label":""}"#, "Null None \"\" Random"),
-        (Comparator::Label, r#""prediction":{"label":"a"},"status_code":503"#, "Failed None \"\" Random"),
-        (Comparator::Label, r#""error_type":"timeout","latency_ms":30"#, "Failed Some(30000) \"\" Random"),
-        (Comparator::ArgMax, r#""prediction":{"scores":{"a":0.2,"b":0.8}}"#, "Label(\"b\") None \"\" Random"),
-        (Comparator::ArgMax, r#""prediction":{"scores":[0.2,NaN,0.3]}"#, "Label(\"2\") None \"\" Random"),
-        (Comparator::Number { absolute: 0.1, relative: 0.0 }, r#""prediction":{"score":0.5}"#, "Number(0.5) None \"\" Random"),
-        (Comparator::Number { absolute: 0.1, relative: 0.0 }, r#""prediction":{"score":NaN}"#, "Null None \"\" Random"),
-        (Comparator::Number { absolute: 0.1, relative: 0.0 }, r#""prediction":{"value":-Infinity}"#, "Null None \"\" Random"),
-        (Comparator::Label, r#""segments":{"country":"BR","x":1},"assignment":"override""#, "Null None \"BR\" Override"),
+        (
+            Comparator::Label,
+            r#""prediction":{"label":"a"},"status_code":503"#,
+            "Failed None \"\" Random",
+        ),
+        (
+            Comparator::Label,
+            r#""error_type":"timeout","latency_ms":30"#,
+            "Failed Some(30000) \"\" Random",
+        ),
+        (
+            Comparator::ArgMax,
+            r#""prediction":{"scores":{"a":0.2,"b":0.8}}"#,
+            "Label(\"b\") None \"\" Random",
+        ),
+        (
+            Comparator::ArgMax,
+            r#""prediction":{"scores":[0.2,NaN,0.3]}"#,
+            "Label(\"2\") None \"\" Random",
+        ),
+        (
+            Comparator::Number { absolute: 0.1, relative: 0.0 },
+            r#""prediction":{"score":0.5}"#,
+            "Number(0.5) None \"\" Random",
+        ),
+        (
+            Comparator::Number { absolute: 0.1, relative: 0.0 },
+            r#""prediction":{"score":NaN}"#,
+            "Null None \"\" Random",
+        ),
+        (
+            Comparator::Number { absolute: 0.1, relative: 0.0 },
+            r#""prediction":{"value":-Infinity}"#,
+            "Null None \"\" Random",
+        ),
+        (
+            Comparator::Label,
+            r#""segments":{"country":"BR","x":1},"assignment":"override""#,
+            "Null None \"BR\" Override",
+        ),
     ];
     for (comparator, rest, expected) in cases {
         assert_eq!(read(comparator, 1, &event(rest)), format!("r1 1700000000500000 {expected}"));
@@ -79,7 +115,13 @@ fn reads_every_kind_of_prediction() {
 
 #[test]
 fn tells_times_apart_by_form_and_magnitude() {
-    for time in ["1700000000", "1700000000000", "1700000000000000", "1700000000000000000", "\"2023-11-14T22:13:20Z\""] {
+    for time in [
+        "1700000000",
+        "1700000000000",
+        "1700000000000000",
+        "1700000000000000000",
+        "\"2023-11-14T22:13:20Z\"",
+    ] {
         let text = format!(r#"{{"request_id":"r","event_time":{time}}}"#);
         assert!(read(Comparator::Label, 0, &text).starts_with("r 1700000000000000 "), "{time}");
     }
@@ -90,15 +132,36 @@ fn says_why_a_record_cant_be_read_and_keeps_id_and_time() {
     let cases = [
         ("", "empty: the record has no value [None None]"),
         ("{\"request_id\":", "syntax: EOF while parsing a value at line 1 column 14 [None None]"),
-        ("[1]", "syntax: invalid type: sequence, expected a JSON object at line 1 column 0 [None None]"),
+        (
+            "[1]",
+            "syntax: invalid type: sequence, expected a JSON object at line 1 column 0 [None None]",
+        ),
         (r#"{"event_time":1}"#, "missing_field: request_id [None Some(1000000)]"),
         (r#"{"request_id":"r"}"#, "missing_field: event_time [Some(\"r\") None]"),
-        (r#"{"request_id":"r","event_time":"soon"}"#, "bad_field: event_time is \"soon\" [Some(\"r\") None]"),
-        (r#"{"request_id":{},"event_time":1}"#, "bad_field: request_id is an array or object [None Some(1000000)]"),
-        (r#"{"request_id":"r","event_time":1,"arm":"v9"}"#, "wrong_arm: arm is \"v9\" [Some(\"r\") Some(1000000)]"),
-        (r#"{"request_id":"r","event_time":1,"latency_ms":-1}"#, "bad_field: latency_ms is -1 [Some(\"r\") Some(1000000)]"),
-        (r#"{"request_id":"r","event_time":1,"prediction":"x"}"#, "bad_field: prediction is a string, not an object [Some(\"r\") Some(1000000)]"),
-        (r#"{"request_id":"r","event_time":1,"schema_version":2}"#, "unknown_version: schema_version is 2, not 1 [Some(\"r\") Some(1000000)]"),
+        (
+            r#"{"request_id":"r","event_time":"soon"}"#,
+            "bad_field: event_time is \"soon\" [Some(\"r\") None]",
+        ),
+        (
+            r#"{"request_id":{},"event_time":1}"#,
+            "bad_field: request_id is an array or object [None Some(1000000)]",
+        ),
+        (
+            r#"{"request_id":"r","event_time":1,"arm":"v9"}"#,
+            "wrong_arm: arm is \"v9\" [Some(\"r\") Some(1000000)]",
+        ),
+        (
+            r#"{"request_id":"r","event_time":1,"latency_ms":-1}"#,
+            "bad_field: latency_ms is -1 [Some(\"r\") Some(1000000)]",
+        ),
+        (
+            r#"{"request_id":"r","event_time":1,"prediction":"x"}"#,
+            "bad_field: prediction is a string, not an object [Some(\"r\") Some(1000000)]",
+        ),
+        (
+            r#"{"request_id":"r","event_time":1,"schema_version":2}"#,
+            "unknown_version: schema_version is 2, not 1 [Some(\"r\") Some(1000000)]",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(read(Comparator::Label, 1, text), expected);
@@ -111,7 +174,8 @@ fn never_panics_on_any_bytes() {
     proptest!(|(bytes in proptest::collection::vec(any::<u8>(), 0..200))| {
         let _ = decoder(Comparator::Label).decode(0, Some(&bytes));
     });
-    let event = r#"{"request_id":"r1","event_time":1,"prediction":{"label":"NaN"},"latency_ms":NaN}"#;
+    let event =
+        r#"{"request_id":"r1","event_time":1,"prediction":{"label":"NaN"},"latency_ms":NaN}"#;
     for end in 0..event.len() {
         let _ = decoder(Comparator::ArgMax).decode(0, event.as_bytes().get(..end));
     }

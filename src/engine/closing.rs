@@ -15,7 +15,7 @@ use crate::model::entry::Pane;
 use crate::model::key::Key;
 use crate::model::row::{PairRow, PairStatus};
 use crate::model::spec::PipelineSpec;
-use crate::model::time::EventTime;
+use crate::model::time::{DAY, EventTime};
 use crate::tally::PaneTally;
 use crate::tally::held::{Slice, View};
 
@@ -89,7 +89,8 @@ impl Comparison {
     }
 
     fn roll_before(&mut self, spec: &PipelineSpec, pane: EventTime) -> Option<Rolled> {
-        let end = self.rows_from().floor(spec.roll).plus(spec.roll);
+        let from = self.rows_from();
+        let end = from.floor(spec.roll).plus(spec.roll).min(from.floor(DAY).plus(DAY));
         let full = spec.roll_rows as usize <= self.rows.len();
         if end <= pane || full { self.roll() } else { None }
     }
@@ -102,10 +103,9 @@ impl Comparison {
         start: EventTime,
     ) -> Pane {
         let mut pane = Pane::empty(start);
-        for (inlet, buckets, offsets) in [
-            (primary, &mut pane.primary, 0),
-            (candidate, &mut pane.candidate, 1),
-        ] {
+        for (inlet, buckets, offsets) in
+            [(primary, &mut pane.primary, 0), (candidate, &mut pane.candidate, 1)]
+        {
             let side = inlet.side.get(&start).copied().unwrap_or_default();
             *buckets = side_buckets(&side);
             pane.offsets[offsets] = side.offsets;

@@ -74,7 +74,8 @@ pub(super) enum Timed<'a> {
 
 impl Inlet {
     pub(super) fn new(spec: &PipelineSpec, from: ResumePoint, facts: &[Fact], vitals: i64) -> Self {
-        let mut pending: Vec<_> = facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
+        let mut pending: Vec<_> =
+            facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
         pending.sort_by_key(|fact| fact.offset);
         Self {
             input: from.input,
@@ -176,7 +177,9 @@ impl Inlet {
         let before = self.clock.max();
         if before.plus(self.clock.wait()) < time {
             let keep = || match record {
-                Timed::Observation(observation) => Kept::Observation(observation.into_owned(), stamped),
+                Timed::Observation(observation) => {
+                    Kept::Observation(observation.into_owned(), stamped)
+                }
                 Timed::Unreadable(id, _) => Kept::Unreadable(id),
             };
             self.clock.feed(offset, time, keep, &mut self.freed);

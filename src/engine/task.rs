@@ -66,7 +66,8 @@ impl Task {
                     None => ResumePoint { input: number, offset: 0, max: EventTime::START },
                 })
                 .min_by_key(|resume| resume.offset);
-            let from = resume.unwrap_or(ResumePoint { input: number, offset: 0, max: EventTime::START });
+            let from =
+                resume.unwrap_or(ResumePoint { input: number, offset: 0, max: EventTime::START });
             let facts: Vec<Fact> =
                 state.facts.iter().filter(|fact| fact.input == number).copied().collect();
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
@@ -227,7 +228,7 @@ impl Task {
     /// Closes what can be closed.
     fn advance(&mut self) {
         for at in 0..self.comparisons.len() {
-            let to = self.frontier(at, |inlet| inlet.max());
+            let to = self.frontier(at, Inlet::max);
             if self.comparisons[at].closed_to < to {
                 self.close(at, to);
             }
@@ -255,7 +256,12 @@ impl Task {
 
     /// Vitals first, so that no resume point lies behind what they have counted; then the files
     /// that the entry names; then the entry.
-    fn log_closed(&mut self, at: usize, panes: Vec<crate::model::entry::Pane>, rolled: Vec<Rolled>) {
+    fn log_closed(
+        &mut self,
+        at: usize,
+        panes: Vec<crate::model::entry::Pane>,
+        rolled: Vec<Rolled>,
+    ) {
         self.flush_vitals();
         let Comparison { number, closed_to, .. } = self.comparisons[at];
         let mut files = Vec::new();
@@ -267,11 +273,12 @@ impl Task {
         let rows_from = self.comparisons[at].rows_from();
         let need = self.need(at);
         let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
-        let facts = resume.iter().flat_map(|resume| {
-            self.inlets[usize::from(resume.input)].facts_from(resume.offset)
-        });
+        let facts = resume
+            .iter()
+            .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
         let facts = facts.collect();
-        let closed = Closed { comparison: number, to: closed_to, panes, resume, facts, files, rows_from };
+        let closed =
+            Closed { comparison: number, to: closed_to, panes, resume, facts, files, rows_from };
         self.effects.push_back(Effect::Append(Entry::Closed(closed)));
         self.forget();
     }

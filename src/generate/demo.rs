@@ -28,7 +28,11 @@ pub fn scenario(seed: u64, healthy: bool) -> Scenario {
         let wrong_at = 100.0 + 30.0 * rng.unit();
         let slow_at = wrong_at + 80.0 + 40.0 * rng.unit();
         scenario.faults.candidate = vec![
-            Fault { kind: FaultKind::Wrong(0.10 + 0.04 * rng.unit()), at_s: wrong_at, place: place() },
+            Fault {
+                kind: FaultKind::Wrong(0.10 + 0.04 * rng.unit()),
+                at_s: wrong_at,
+                place: place(),
+            },
             Fault { kind: FaultKind::Slow(3.5 + rng.unit()), at_s: slow_at, place: place() },
         ];
     }

@@ -31,11 +31,16 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut String) {
         out.push_str(r#","assignment":"override""#);
     }
     match (answer.failed, answer.label) {
-        (true, _) => out.push_str(r#","prediction":null,"status_code":503,"error_type":"unavailable""#),
-        (false, Some(label)) => {
-            let _ = write!(out, r#","prediction":{{"label":"{label}","score":0.5}},"status_code":200"#);
+        (true, _) => {
+            out.push_str(r#","prediction":null,"status_code":503,"error_type":"unavailable""#);
         }
-        (false, None) => out.push_str(r#","prediction":{"label":null,"score":NaN},"status_code":200"#),
+        (false, Some(label)) => {
+            let _ =
+                write!(out, r#","prediction":{{"label":"{label}","score":0.5}},"status_code":200"#);
+        }
+        (false, None) => {
+            out.push_str(r#","prediction":{"label":null,"score":NaN},"status_code":200"#);
+        }
     }
     let _ = write!(
         out,

@@ -25,6 +25,12 @@ impl Rng {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// From 0 to below `end`.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below `end`")]
+    pub(super) const fn below(&mut self, end: usize) -> usize {
+        (self.unit() * end as f64) as usize
+    }
+
     /// Whether an event of this chance happens.
     pub(super) fn chance(&mut self, chance: f64) -> bool {
         0.0 < chance && self.unit() < chance

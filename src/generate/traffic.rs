@@ -89,11 +89,14 @@ impl Traffic {
         &self.manifest
     }
 
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "seconds of traffic")]
     fn seconds(&self, number: u64) -> f64 {
         let faults = &self.scenario.faults;
         let seconds = number as f64 / self.scenario.rate;
-        if 0.0 < faults.silence_s && faults.silence_at_s <= seconds { seconds + faults.silence_s } else { seconds }
+        if 0.0 < faults.silence_s && faults.silence_at_s <= seconds {
+            seconds + faults.silence_s
+        } else {
+            seconds
+        }
     }
 
     fn make(&mut self) {
@@ -109,11 +112,11 @@ impl Traffic {
 
     fn request(&mut self, number: u64, seconds: f64) -> Request {
         let faults = &self.scenario.faults;
-        let ahead = 0.0 < faults.clock_ahead_s && number % faults.producers.max(1) == 0;
+        let ahead = 0.0 < faults.clock_ahead_s && number.is_multiple_of(faults.producers.max(1));
         let time_us = self.scenario.start_us + micros(seconds);
         let is_override = self.rng.chance(faults.overrides);
         Request {
-            id: format!("{:08x}-{number:08}", self.rng.next() as u32),
+            id: format!("{:08x}-{number:08}", self.rng.next() >> 32),
             time_us: time_us + if ahead { micros(faults.clock_ahead_s) } else { 0 },
             class: self.rng.pick(&self.scenario.classes),
             country: self.rng.pick(&self.scenario.countries),
@@ -130,7 +133,8 @@ impl Traffic {
         let mut failed = self.rng.chance(scenario.error_rate);
         let mut null = self.rng.chance(scenario.null_rate);
         let mut latency = scenario.latency_ms * (scenario.latency_sigma * self.rng.normal()).exp();
-        let mut version = if input == 0 { "v7".to_owned() } else { scenario.candidates[input - 1].clone() };
+        let mut version =
+            if input == 0 { "v7".to_owned() } else { scenario.candidates[input - 1].clone() };
         let mut missing = input != 0 && self.rng.chance(faults.missing);
         let mut flip = input != 0 && !self.rng.chance(scenario.agreement);
         for fault in faults.candidate.iter().filter(|fault| input == 1 && fault.at_s <= seconds) {
@@ -179,7 +183,7 @@ impl Traffic {
     fn break_some(&mut self, input: usize, payload: &mut String) -> bool {
         let broken = self.rng.chance(self.scenario.faults.broken);
         if broken {
-            let kind = (self.rng.next() % BROKEN.len() as u64) as usize;
+            let kind = self.rng.below(BROKEN.len());
             break_it(kind, payload);
             *self.manifest.broken.entry(BROKEN[kind].to_owned()).or_default() += 1;
             self.count("broken", input);
@@ -279,7 +283,10 @@ mod tests {
         let total: u64 = manifest.records.iter().flatten().sum();
         assert_eq!(total, sent.len() as u64);
         assert!((500..700).contains(&manifest.injected["missing/1"]));
-        assert_eq!(manifest.records[1].iter().sum::<u64>(), 20_000 - manifest.injected["missing/1"] + manifest.injected["duplicate/1"]);
+        assert_eq!(
+            manifest.records[1].iter().sum::<u64>(),
+            20_000 - manifest.injected["missing/1"] + manifest.injected["duplicate/1"]
+        );
         assert!(sent.iter().all(|arrival| !arrival.payload.contains('\n')));
         assert_eq!(manifest.broken.len(), BROKEN.len());
     }

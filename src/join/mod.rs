@@ -118,7 +118,7 @@ impl Firsts {
     /// Takes an arm's keys: firsts are kept, later copies are told to `duplicate`.
     fn fill(
         &mut self,
-        keys: &mut Vec<Key>,
+        keys: &mut [Key],
         skew: Span,
         last_seen: &mut HashMap<u128, EventTime>,
         mut unreadable: Option<&mut Self>,
@@ -158,7 +158,8 @@ impl Firsts {
 
     /// The key of the same id at most `skew` away.
     fn near(&self, key: &Key, skew: Span) -> Option<&Key> {
-        let same = |other: &u32| self.keys.get(*other as usize).is_some_and(|(k, _)| k.id == key.id);
+        let same =
+            |other: &u32| self.keys.get(*other as usize).is_some_and(|(k, _)| k.id == key.id);
         let mut at = self.heads.find(short(key.id), same).copied();
         while let Some((other, next)) = at.and_then(|at| self.keys.get(at as usize)) {
             if other.time.since(key.time).max(key.time.since(other.time)) <= skew {
@@ -191,10 +192,16 @@ mod tests {
         let all = (EventTime::from_us(0), EventTime::from_us(100_000_000));
         Join::default().run(all, Span::from_secs(5), [&mut primary, &mut candidate], |joined| {
             seen.push(match joined {
-                Joined::Pair { primary, candidate, .. } => format!("{}+{}", primary.index, candidate.index),
-                Joined::Unmatched { primary, unreadable, .. } => format!("{}-{unreadable}", primary.index),
+                Joined::Pair { primary, candidate, .. } => {
+                    format!("{}+{}", primary.index, candidate.index)
+                }
+                Joined::Unmatched { primary, unreadable, .. } => {
+                    format!("{}-{unreadable}", primary.index)
+                }
                 Joined::Orphan { candidate, .. } => format!("orphan {}", candidate.index),
-                Joined::Duplicate { primary, time } => format!("dup {primary} {}", time.us() / 1_000_000),
+                Joined::Duplicate { primary, time } => {
+                    format!("dup {primary} {}", time.us() / 1_000_000)
+                }
             });
         });
         seen
@@ -211,10 +218,7 @@ mod tests {
 
     #[test]
     fn an_id_used_again_later_is_a_new_request() {
-        let seen = run(
-            vec![key(1, 10, 0), key(1, 30, 1)],
-            vec![key(1, 31, 0), key(1, 9, 1)],
-        );
+        let seen = run(vec![key(1, 10, 0), key(1, 30, 1)], vec![key(1, 31, 0), key(1, 9, 1)]);
         assert_eq!(seen, ["0+1", "1+0"]);
     }
 

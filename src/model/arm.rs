@@ -17,8 +17,13 @@ pub enum Arm {
 impl Arm {
     /// The arm whose answers input `input` carries.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "checked to fit")]
     pub const fn of_input(input: usize) -> Self {
-        if input == 0 { Self::Primary } else { Self::Candidate(input.saturating_sub(1) as u8) }
+        if input == 0 {
+            Self::Primary
+        } else {
+            Self::Candidate(if input < 256 { input as u8 - 1 } else { u8::MAX })
+        }
     }
 
     /// The input that carries this arm's answers.

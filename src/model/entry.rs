@@ -88,9 +88,8 @@ pub fn offer_lowest(kept: &mut Vec<(u64, String)>, hash: u64, id: &str) {
 /// Keeps `id` if its latency is among the highest; ties by id.
 pub fn offer_slowest(kept: &mut Vec<(u64, String)>, latency: u64, id: &str) {
     let key = |l: u64, i: &str| (std::cmp::Reverse(l), i.to_owned());
-    let at = kept.partition_point(|(l, other)| {
-        *l > latency || (*l == latency && other.as_str() < id)
-    });
+    let at =
+        kept.partition_point(|(l, other)| *l > latency || (*l == latency && other.as_str() < id));
     if at < EXAMPLES_MAX && kept.get(at).is_none_or(|(l, o)| key(*l, o) != key(latency, id)) {
         kept.insert(at, (latency, id.to_owned()));
         kept.truncate(EXAMPLES_MAX);

@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bucket::Buckets;
 use super::entry::Pane;
 use super::rule::Action;
 use super::tally::{Segment, Tally};
 use super::time::{EventTime, Span};
-use super::bucket::Buckets;
 
 /// What became of a request in one comparison.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -38,10 +38,13 @@ impl Metric {
             Self::Latency { rank } => {
                 let whole = rank / 1000;
                 let rest = format!("{:03}", rank % 1000);
-                format!("latency_p{whole}{}", match rest.trim_end_matches('0') {
-                    "" => String::new(),
-                    digits => format!(".{digits}"),
-                })
+                format!(
+                    "latency_p{whole}{}",
+                    match rest.trim_end_matches('0') {
+                        "" => String::new(),
+                        digits => format!(".{digits}"),
+                    }
+                )
             }
             Self::MatchRate => "match_rate".to_owned(),
             Self::PredictionShift => "prediction_shift".to_owned(),

@@ -65,6 +65,9 @@ impl EventTime {
     }
 }
 
+/// A day, UTC: rows of one file belong to one.
+pub const DAY: Span = Span::from_secs(86_400);
+
 /// A length of event time in microseconds, zero or more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Span {

@@ -154,9 +154,14 @@ fn metric(word: Word<'_>) -> Result<Metric, RuleError> {
     if let Some(rank) = word.text.strip_prefix("latency_p") {
         let rank = rank.parse::<f64>().ok().filter(|rank| (1.0..100.0).contains(rank));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 100")]
-        return rank.map(|rank| Metric::Latency { rank: (rank * 1000.0).round() as u32 }).ok_or_else(
-            || word.error("a quantile lies between 1 and 100", "write `latency_p99` or `latency_p99.9`"),
-        );
+        return rank
+            .map(|rank| Metric::Latency { rank: (rank * 1000.0).round() as u32 })
+            .ok_or_else(|| {
+                word.error(
+                    "a quantile lies between 1 and 100",
+                    "write `latency_p99` or `latency_p99.9`",
+                )
+            });
     }
     let near = METRICS.iter().max_by(|a, b| {
         strsim::jaro_winkler(a, word.text).total_cmp(&strsim::jaro_winkler(b, word.text))
@@ -174,7 +179,10 @@ fn op(word: Word<'_>) -> Result<Op, RuleError> {
         ">=" => Ok(Op::AtLeast),
         "<" => Ok(Op::Below),
         "<=" => Ok(Op::AtMost),
-        other => Err(word.error(format!("`{other}` isn't a comparison"), "write >, >=, < or <=, with a space on each side")),
+        other => Err(word.error(
+            format!("`{other}` isn't a comparison"),
+            "write >, >=, < or <=, with a space on each side",
+        )),
     }
 }
 
@@ -187,7 +195,8 @@ fn direction(metric: Metric, op: Op, action: Action, word: Word<'_>) -> Result<(
         return Ok(());
     }
     let turned = if looks_low { ">" } else { "<" };
-    let message = format!("{} {} … is the wrong way round to {}", metric.name(), op.sign(), action.word());
+    let message =
+        format!("{} {} … is the wrong way round to {}", metric.name(), op.sign(), action.word());
     Err(word.error(message, format!("write `{} {turned} …`", metric.name())))
 }
 
@@ -207,25 +216,32 @@ fn value(metric: Metric, words: &mut Words<'_>) -> Result<(f64, bool), RuleError
     }
     if let Metric::Latency { .. } = metric {
         return match duration(word.text) {
-            Some(span) if 0 < span.us() => {
+            Some(span) if 0 < span.us() =>
+            {
                 #[expect(clippy::cast_precision_loss, reason = "a latency is below 2^53 µs")]
                 Ok((span.us() as f64, false))
             }
-            _ => Err(word.error(format!("`{}` isn't a latency", word.text), "write `80ms`, or `2x primary`")),
+            _ => Err(word.error(
+                format!("`{}` isn't a latency", word.text),
+                "write `80ms`, or `2x primary`",
+            )),
         };
     }
     match word.text.strip_suffix('%').and_then(number).map(|percent| percent / 100.0) {
         Some(share) if 0.0 < share && share < 1.0 => Ok((share, false)),
-        Some(_) => Err(word.error("a share lies between 0 % and 100 %, both excluded", "write `5%`")),
-        None => Err(word.error(format!("`{}` isn't a share", word.text), "write a percentage, such as `5%`")),
+        Some(_) => {
+            Err(word.error("a share lies between 0 % and 100 %, both excluded", "write `5%`"))
+        }
+        None => Err(word
+            .error(format!("`{}` isn't a share", word.text), "write a percentage, such as `5%`")),
     }
 }
 
 fn held_for(words: &mut Words<'_>) -> Result<Span, RuleError> {
     let word = words.next("a duration, such as `5m`")?;
-    duration(word.text)
-        .filter(|span| 0 < span.us())
-        .ok_or_else(|| word.error(format!("`{}` isn't a duration", word.text), "write `90s`, `5m` or `1h`"))
+    duration(word.text).filter(|span| 0 < span.us()).ok_or_else(|| {
+        word.error(format!("`{}` isn't a duration", word.text), "write `90s`, `5m` or `1h`")
+    })
 }
 
 fn segment(words: &mut Words<'_>) -> Result<Segment, RuleError> {
@@ -278,7 +294,14 @@ mod tests {
 
     fn say(text: &str, action: Action) -> String {
         match parse(text, action) {
-            Ok(rule) => format!("{:?} {} {} {:?} {:?}", rule.metric, rule.value, rule.relative, rule.held_for.map(Span::us), rule.segment.map(|s| s.to_string())),
+            Ok(rule) => format!(
+                "{:?} {} {} {:?} {:?}",
+                rule.metric,
+                rule.value,
+                rule.relative,
+                rule.held_for.map(Span::us),
+                rule.segment.map(|s| s.to_string())
+            ),
             Err(error) => format!("{}..{} {error}", error.start, error.end),
         }
     }
@@ -287,11 +310,21 @@ mod tests {
     fn reads_the_words_of_the_runbook() {
         let roll = Action::Rollback;
         assert_eq!(say("error_rate > 5%", roll), "ErrorRate 0.05 false None None");
-        assert_eq!(say("latency_p99 > 2x primary", roll), "Latency { rank: 99000 } 2 true None None");
-        assert_eq!(say("latency_p99.9 > 80ms in country=BR", roll), "Latency { rank: 99900 } 80000 false None Some(\"country=BR\")");
-        assert_eq!(say("error_rate > 2% for 5m", roll), "ErrorRate 0.02 false Some(300000000) None");
+        assert_eq!(
+            say("latency_p99 > 2x primary", roll),
+            "Latency { rank: 99000 } 2 true None None"
+        );
+        assert_eq!(
+            say("latency_p99.9 > 80ms in country=BR", roll),
+            "Latency { rank: 99900 } 80000 false None Some(\"country=BR\")"
+        );
+        assert_eq!(
+            say("error_rate > 2% for 5m", roll),
+            "ErrorRate 0.02 false Some(300000000) None"
+        );
         assert_eq!(say("match_rate < 95%", roll), "MatchRate 0.95 false None None");
-        let promote = parse("error_rate <= 1.1x primary at worst 1.5x primary", Action::Promote).unwrap();
+        let promote =
+            parse("error_rate <= 1.1x primary at worst 1.5x primary", Action::Promote).unwrap();
         assert_eq!((promote.value, promote.at_worst), (1.1, Some(1.5)));
         assert!(unsupported(&promote).is_some());
     }
@@ -299,13 +332,31 @@ mod tests {
     #[test]
     fn says_what_is_wrong_and_where() {
         let roll = Action::Rollback;
-        assert_eq!(say("eror_rate > 5%", roll), "0..9 unknown metric `eror_rate`; did you mean `error_rate`?");
-        assert_eq!(say("error_rate > 5", roll), "13..14 `5` isn't a share; write a percentage, such as `5%`");
-        assert_eq!(say("error_rate < 5%", roll), "11..12 error_rate < … is the wrong way round to rollback; write `error_rate > …`");
+        assert_eq!(
+            say("eror_rate > 5%", roll),
+            "0..9 unknown metric `eror_rate`; did you mean `error_rate`?"
+        );
+        assert_eq!(
+            say("error_rate > 5", roll),
+            "13..14 `5` isn't a share; write a percentage, such as `5%`"
+        );
+        assert_eq!(
+            say("error_rate < 5%", roll),
+            "11..12 error_rate < … is the wrong way round to rollback; write `error_rate > …`"
+        );
         assert_eq!(say("latency_p99 > 2x", roll), "14..16 a factor of what?; write `2x primary`");
-        assert_eq!(say("error_rate >", roll), "12..12 the rule ends too early; add a value, such as `5%`");
-        assert_eq!(say("error_rate > 5% on fridays", roll), "16..18 `on` isn't expected here; after the value come `at worst 1.5x`, `for 5m`, `in country=BR`");
-        assert_eq!(say("error_rate > NaN%", roll), "13..17 `NaN%` isn't a share; write a percentage, such as `5%`");
+        assert_eq!(
+            say("error_rate >", roll),
+            "12..12 the rule ends too early; add a value, such as `5%`"
+        );
+        assert_eq!(
+            say("error_rate > 5% on fridays", roll),
+            "16..18 `on` isn't expected here; after the value come `at worst 1.5x`, `for 5m`, `in country=BR`"
+        );
+        assert_eq!(
+            say("error_rate > NaN%", roll),
+            "13..17 `NaN%` isn't a share; write a percentage, such as `5%`"
+        );
     }
 
     proptest! {

@@ -100,7 +100,11 @@ impl Since {
                 };
                 // Failed and missing answers come last: there the quantile is "no answer in time".
                 let rank = (share.total as f64 * f64::from(rank) / 100_000.0).ceil().max(1.0);
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a rank"
+                )]
                 let rank = rank as u64;
                 latency.value_at_rank(rank).map(|us| us as f64)
             }

@@ -92,12 +92,14 @@ impl<'a> Look<'a> {
                 };
                 counts.get(segment).map(|counts| counts.latency.clone()).unwrap_or_default()
             }
-            Seen::Pane(pane) => pane.tallies.get(segment).map_or_else(CoarseLatency::default, |t| {
-                coarse(match of {
-                    Of::Primary => &t.primary.latency,
-                    Of::Candidate => &t.candidate.latency,
+            Seen::Pane(pane) => {
+                pane.tallies.get(segment).map_or_else(CoarseLatency::default, |t| {
+                    coarse(match of {
+                        Of::Primary => &t.primary.latency,
+                        Of::Candidate => &t.candidate.latency,
+                    })
                 })
-            }),
+            }
         }
     }
 

@@ -95,7 +95,8 @@ impl Shift {
     fn add_arm(&mut self, arm: &ArmTally, side: impl Fn(&mut (u64, u64)) -> &mut u64) {
         let null = (NULL.to_owned(), arm.null);
         let labels = arm.labels.iter().map(|(label, count)| (label.clone(), *count));
-        let scores = arm.scores.iter().enumerate().map(|(bin, count)| (format!("bin {bin}"), *count));
+        let scores =
+            arm.scores.iter().enumerate().map(|(bin, count)| (format!("bin {bin}"), *count));
         for (name, count) in labels.chain(scores).chain([null]).filter(|(_, n)| *n != 0) {
             let known = self.counts.contains_key(&name) || self.counts.len() + 1 < self.categories;
             let name = if known { name } else { OTHER.to_owned() };

@@ -45,6 +45,7 @@ pub struct Watch {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of watches")]
 enum Statistic {
     Rate { grid: RateGrid, candidate: Detector, primary: Detector, held: Option<Held> },
     Shift { epochs: [Shift; 3], limit: f64, held: Option<Held>, lower: f64 },
@@ -170,14 +171,22 @@ impl Watch {
             Statistic::Rate { grid, candidate, .. } => {
                 let rollout = (candidate.log_e(), self.thresholds.rollout);
                 let detector = (candidate.log_cusum(), self.thresholds.detector);
-                let nearer = if rollout.0 / rollout.1 < detector.0 / detector.1 { detector } else { rollout };
+                let nearer = if rollout.0 / rollout.1 < detector.0 / detector.1 {
+                    detector
+                } else {
+                    rollout
+                };
                 (nearer.0, nearer.1, grid.limit())
             }
             Statistic::Shift { limit, lower, .. } => (*lower, *limit, *limit),
             Statistic::Observed { limit } => (0.0, 0.0, *limit),
         };
         let needed = sample_needed(limit, (2.0 * limit).min(0.99), log_threshold.max(1.0), Z80);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sample size")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a sample size"
+        )]
         let needed = needed.filter(|n| n.is_finite()).map(|n| n.ceil() as u64);
         Finding::Undecided { candidate: self.total, log_evidence, log_threshold, needed }
     }
@@ -214,7 +223,10 @@ impl Watch {
             primary: count(Of::Primary, &self.segment),
             segments: segments.into_iter().map(|s| (s.clone(), count(Of::Candidate, s))).collect(),
             latency: latency.then(|| {
-                (look.latency(Of::Primary, &self.segment), look.latency(Of::Candidate, &self.segment))
+                (
+                    look.latency(Of::Primary, &self.segment),
+                    look.latency(Of::Candidate, &self.segment),
+                )
             }),
         }
     }
@@ -238,14 +250,16 @@ impl Watch {
                 if thresholds.rollout <= candidate.log_e() {
                     Some(Verdict::at(candidate.log_e(), thresholds.rollout, false, onset))
                 } else {
-                    (thresholds.detector <= candidate.log_cusum())
-                        .then(|| Verdict::at(candidate.log_cusum(), thresholds.detector, true, onset))
+                    (thresholds.detector <= candidate.log_cusum()).then(|| {
+                        Verdict::at(candidate.log_cusum(), thresholds.detector, true, onset)
+                    })
                 }
             }
             Statistic::Rate { grid, candidate, primary, held: Some(held) } => {
                 candidate.advance(&grid.increment(step.candidate.events, step.candidate.total));
                 primary.advance(&grid.increment(step.primary.events, step.primary.total));
-                let point = (ENOUGH <= step.candidate.total).then(|| step.candidate.point()).flatten();
+                let point =
+                    (ENOUGH <= step.candidate.total).then(|| step.candidate.point()).flatten();
                 held.step(point.map(|point| grid.limit() < point), step);
                 let increment = grid.increment(step.candidate.events, step.candidate.total);
                 let since = held.add(&increment)?;
@@ -392,9 +406,17 @@ fn limit_and_edge(rule: &Rule, basis: Basis) -> Option<(f64, Edge)> {
                     Basis::Vitals => 30,
                     Basis::Panes => 3,
                 };
-                Edge::Of { reference: Reference::new(looks_per_block), quantile, factor: rule.value }
+                Edge::Of {
+                    reference: Reference::new(looks_per_block),
+                    quantile,
+                    factor: rule.value,
+                }
             } else {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a latency")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a latency"
+                )]
                 Edge::Fixed(rule.value as u64)
             };
             (1.0 - quantile, edge)

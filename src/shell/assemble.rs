@@ -28,7 +28,11 @@ pub type Offsets = Vec<Vec<i64>>;
 ///
 /// # Errors
 /// The log, the tables or the topics refuse.
-pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result<(Driver, Offsets)> {
+pub fn durable(
+    pipeline: &Pipeline,
+    partitions: u32,
+    clock: HostClock,
+) -> Result<(Driver, Offsets)> {
     let Pipeline { spec, endpoints, .. } = pipeline;
     let (mut log, contents) = Log::open(&endpoints.log, partitions)?;
     if let Some(torn) = &contents.torn {
@@ -39,7 +43,11 @@ pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result
     let tables = Stage::new(&endpoints.output, spec)?;
     let (completed, removed) = tables.recover(&named(&tasks, &weighings))?;
     if completed + removed != 0 {
-        tracing::info!(completed, removed, "Staged files of an earlier run were completed or removed.");
+        tracing::info!(
+            completed,
+            removed,
+            "Staged files of an earlier run were completed or removed."
+        );
     }
     #[expect(clippy::cast_sign_loss, reason = "a nonce")]
     let nonce = clock.now().us() as u64 ^ u64::from(std::process::id());
@@ -49,7 +57,7 @@ pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result
     log.claim_evaluator(spec.config_hash, nonce)?;
     log.sync()?;
     let sinks = sinks(endpoints, false)?;
-    Ok(put_together(pipeline, &tasks, &weighings, Ledger::Durable(Box::new(log)), tables, sinks)?)
+    put_together(pipeline, &tasks, &weighings, Ledger::Durable(Box::new(log)), tables, sinks)
 }
 
 /// An engine that starts from nothing and keeps no log; signals and letters go to files in `out`.
@@ -94,9 +102,10 @@ fn put_together(
 #[must_use]
 pub fn valid_entries(contents: Contents) -> (Vec<Vec<(u64, Entry)>>, Vec<Weighing>) {
     let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
-    let tasks = contents.tasks.into_iter().map(|frames: Vec<(u64, Frame<Entry>)>| {
-        valid(frames, is_claim).collect()
-    });
+    let tasks = contents
+        .tasks
+        .into_iter()
+        .map(|frames: Vec<(u64, Frame<Entry>)>| valid(frames, is_claim).collect());
     let is_claim = |entry: &Weighing| matches!(entry, Weighing::Claim { .. });
     let weighings = valid(contents.evaluator, is_claim).map(|(_, entry)| entry).collect();
     (tasks.collect(), weighings)

@@ -221,7 +221,9 @@ impl Driver {
                 let file = match rows {
                     Rows::Windows(rows) => self.tables.stage_windows(comparison, &rows, &name)?,
                     Rows::Panes(rows) => self.tables.stage_panes(comparison, &rows, &name)?,
-                    Rows::Decisions(rows) => self.tables.stage_decisions(comparison, &rows, &name)?,
+                    Rows::Decisions(rows) => {
+                        self.tables.stage_decisions(comparison, &rows, &name)?
+                    }
                 };
                 self.staged.insert(name, file);
             }

@@ -109,7 +109,10 @@ impl Lines {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let plain = BufReader::with_capacity(1 << 18, file);
         let reader: Box<dyn BufRead + Send> = match ending {
-            "gz" => Box::new(BufReader::with_capacity(1 << 18, flate2::bufread::MultiGzDecoder::new(plain))),
+            "gz" => Box::new(BufReader::with_capacity(
+                1 << 18,
+                flate2::bufread::MultiGzDecoder::new(plain),
+            )),
             "zst" => {
                 let decoder = zstd::stream::read::Decoder::with_buffer(plain)
                     .map_err(|error| file_error(path, &error.to_string()))?;
@@ -117,7 +120,14 @@ impl Lines {
             }
             _ => Box::new(plain),
         };
-        Ok(Self { path: path.to_path_buf(), reader, text: Vec::new(), spans: Vec::new(), offset: 0, skip_to: 0 })
+        Ok(Self {
+            path: path.to_path_buf(),
+            reader,
+            text: Vec::new(),
+            spans: Vec::new(),
+            offset: 0,
+            skip_to: 0,
+        })
     }
 
     fn drain(&mut self, max: usize, take: &mut Take<'_>) -> Result<usize, SourceError> {
@@ -148,9 +158,9 @@ impl Lines {
         while self.spans.len() < max {
             let start = self.text.len();
             let mut limited = (&mut self.reader).take(LINE_MAX as u64);
-            let read = limited
-                .read_until(b'\n', &mut self.text)
-                .map_err(|error| file_error(&self.path, &format!("line {}: {error}", self.offset + 1)))?;
+            let read = limited.read_until(b'\n', &mut self.text).map_err(|error| {
+                file_error(&self.path, &format!("line {}: {error}", self.offset + 1))
+            })?;
             if read == 0 {
                 break;
             }
@@ -161,7 +171,9 @@ impl Lines {
                     end -= 1;
                 }
             } else if read == LINE_MAX {
-                self.reader.skip_until(b'\n').map_err(|error| file_error(&self.path, &error.to_string()))?;
+                self.reader
+                    .skip_until(b'\n')
+                    .map_err(|error| file_error(&self.path, &error.to_string()))?;
             }
             self.spans.push((start, end));
             self.offset += 1;
@@ -190,7 +202,9 @@ pub fn sources(
         };
         let Some((_, files)) = by_name.iter_mut().find(|(known, _)| known == name) else {
             let known = names.join(", ");
-            return Err(SourceError::Topics(format!("--source {argument}: no input {name:?}; there are {known}")));
+            return Err(SourceError::Topics(format!(
+                "--source {argument}: no input {name:?}; there are {known}"
+            )));
         };
         for path in paths.split(',').map(PathBuf::from) {
             if path.is_dir() {
@@ -201,14 +215,17 @@ pub fn sources(
         }
     }
     match by_name.iter().find(|(_, files)| files.is_empty()) {
-        Some((name, _)) => Err(SourceError::Topics(format!("{name} has no file: add --source {name}=FILE"))),
+        Some((name, _)) => {
+            Err(SourceError::Topics(format!("{name} has no file: add --source {name}=FILE")))
+        }
         None => Ok(by_name),
     }
 }
 
 /// Files of an input in a folder, in the order of their partition numbers.
 fn in_folder(folder: &Path, name: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let listing = std::fs::read_dir(folder).map_err(|error| file_error(folder, &error.to_string()))?;
+    let listing =
+        std::fs::read_dir(folder).map_err(|error| file_error(folder, &error.to_string()))?;
     let mut files: Vec<(Option<u64>, PathBuf)> = Vec::new();
     for entry in listing {
         let path = entry.map_err(|error| file_error(folder, &error.to_string()))?.path();
@@ -252,7 +269,8 @@ mod tests {
         let plain = dir.path().join("primary-0.jsonl");
         std::fs::write(&plain, &text).unwrap();
         let gz = dir.path().join("a.gz");
-        let mut packer = flate2::write::GzEncoder::new(File::create(&gz).unwrap(), flate2::Compression::fast());
+        let mut packer =
+            flate2::write::GzEncoder::new(File::create(&gz).unwrap(), flate2::Compression::fast());
         packer.write_all(text.as_bytes()).unwrap();
         packer.finish().unwrap();
         let zst = dir.path().join("a.zst");
@@ -260,7 +278,13 @@ mod tests {
         for path in [plain, gz, zst] {
             for max in [1, 2, 100] {
                 let word = |text: &str| Some(text.to_owned());
-                let expected = [(0, word("one")), (1, None), (2, word("two")), (3, word("xxxxxxxxx")), (4, word("last"))];
+                let expected = [
+                    (0, word("one")),
+                    (1, None),
+                    (2, word("two")),
+                    (3, word("xxxxxxxxx")),
+                    (4, word("last")),
+                ];
                 assert_eq!(read(&path, max), expected, "{}", path.display());
             }
         }
@@ -274,9 +298,16 @@ mod tests {
         }
         let folder = dir.path().display();
         let names = ["primary".to_owned(), "v8".to_owned()];
-        let found = sources(&[format!("primary={folder}"), format!("v8={folder}")], &names).unwrap();
-        let ends: Vec<_> = found[0].1.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
+        let found =
+            sources(&[format!("primary={folder}"), format!("v8={folder}")], &names).unwrap();
+        let ends: Vec<_> =
+            found[0].1.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(ends, ["primary-2.jsonl", "primary-10.jsonl"]);
-        assert!(sources(&["v9=x".to_owned()], &names).unwrap_err().to_string().contains("there are primary, v8"));
+        assert!(
+            sources(&["v9=x".to_owned()], &names)
+                .unwrap_err()
+                .to_string()
+                .contains("there are primary, v8")
+        );
     }
 }

@@ -135,7 +135,7 @@ pub fn to_kafka(
                     producer.poll(Duration::from_millis(10));
                     record = unsent;
                 }
-                error => return Err(error).context("produce"),
+                _ => return Err(error).context("produce"),
             }
         }
         sent += 1;

@@ -129,7 +129,7 @@ async fn verdict(
 ) -> Response {
     let Snapshot { pipeline: known, mut verdicts, .. } = published.read();
     let candidates: Vec<String> = verdicts.keys().cloned().collect();
-    let wanted = query.get("candidate").or(candidates.first()).cloned().unwrap_or_default();
+    let wanted = query.get("candidate").or_else(|| candidates.first()).cloned().unwrap_or_default();
     match verdicts.remove(&wanted) {
         Some(verdict) if pipeline == known => Json(verdict).into_response(),
         _ => {

@@ -136,7 +136,7 @@ impl Live<'_> {
         let lead = self.driver.spec.time.lead;
         inputs.iter().any(|&other| {
             task.max(other).plus(lead) < task.max(input)
-                && self.source.position(other, number as u32) < ends[other]
+                && self.source.position(other, u32::try_from(number).unwrap_or(0)) < ends[other]
         })
     }
 
@@ -171,7 +171,10 @@ impl Live<'_> {
 
     fn tick(&mut self, round: &mut Round, now: EventTime) -> Result<()> {
         if matches!(self.clock, HostClock::Real) && round.next_tick.plus(STEP) < now {
-            tracing::warn!(behind = now.since(round.next_tick).as_secs(), "The loop fell behind, or the host's clock was stepped.");
+            tracing::warn!(
+                behind = now.since(round.next_tick).as_secs(),
+                "The loop fell behind, or the host's clock was stepped."
+            );
         }
         self.driver.tick(now.floor(SECOND))?;
         round.next_tick = now.floor(SECOND).plus(SECOND);
@@ -196,7 +199,7 @@ impl Live<'_> {
         until.iter().enumerate().all(|(number, ends)| {
             ends.iter().enumerate().all(|(input, end)| {
                 // The source's position passes control records that no task ever sees.
-                *end <= self.source.position(input, number as u32)
+                *end <= self.source.position(input, u32::try_from(number).unwrap_or(0))
             })
         })
     }

@@ -40,7 +40,9 @@ pub enum LogError {
         source: io::Error,
     },
     /// Another process owns it.
-    #[error("lock {0}: another process runs this pipeline; stop it, or give this one another `log.directory`")]
+    #[error(
+        "lock {0}: another process runs this pipeline; stop it, or give this one another `log.directory`"
+    )]
     Locked(PathBuf),
     /// It isn't what was written.
     #[error("read {path} at byte {at}: {what}; restore the file, or move it away to begin anew")]
@@ -124,7 +126,8 @@ impl Log {
         for (stream, frames) in streams.iter_mut().zip(&contents.tasks) {
             stream.position = frames.last().map_or(0, |(position, _)| *position);
         }
-        if let (Some(stream), Some((position, _))) = (streams.last_mut(), contents.evaluator.last()) {
+        if let (Some(stream), Some((position, _))) = (streams.last_mut(), contents.evaluator.last())
+        {
             stream.position = *position;
         }
         let mut log =
@@ -227,7 +230,9 @@ impl Log {
         let state = &mut self.streams[at];
         let length = 4 + 8 + 1 + plain.len();
         let Some(length) = u32::try_from(length).ok().filter(|length| *length <= FRAME_MAX) else {
-            return Err(LogError::Foreign(format!("append an entry of {length} bytes: the longest is {FRAME_MAX}")));
+            return Err(LogError::Foreign(format!(
+                "append an entry of {length} bytes: the longest is {FRAME_MAX}"
+            )));
         };
         state.position += 1;
         let begin = self.buffer.len();
@@ -262,7 +267,11 @@ fn read(path: &Path, file: &mut File, tasks: Option<u32>) -> Result<(Contents, u
         // Not even the head was written: nothing was ever promised.
         return Ok((contents, 0));
     }
-    let damaged = |at: usize, what: String| LogError::Damaged { path: path.to_path_buf(), at: at as u64, what };
+    let damaged = |at: usize, what: String| LogError::Damaged {
+        path: path.to_path_buf(),
+        at: at as u64,
+        what,
+    };
     if bytes[..MAGIC.len()] != MAGIC {
         return Err(damaged(0, "this isn't a log of this version".to_owned()));
     }
@@ -270,16 +279,18 @@ fn read(path: &Path, file: &mut File, tasks: Option<u32>) -> Result<(Contents, u
     while at < bytes.len() {
         match frame(&bytes[at..]) {
             Ok((stream, epoch, payload, length)) => {
-                contents
-                    .add(stream, epoch, payload, tasks)
-                    .map_err(|what| damaged(at, what))?;
+                contents.add(stream, epoch, payload, tasks).map_err(|what| damaged(at, what))?;
                 at += length;
             }
             Err(what) => {
                 if has_frame_after(&bytes[at..]) {
                     return Err(damaged(at, what));
                 }
-                contents.torn = Some(format!("{} bytes at the end of {} were torn off by a crash", bytes.len() - at, path.display()));
+                contents.torn = Some(format!(
+                    "{} bytes at the end of {} were torn off by a crash",
+                    bytes.len() - at,
+                    path.display()
+                ));
                 break;
             }
         }
@@ -303,7 +314,11 @@ fn frame(bytes: &[u8]) -> Result<(u32, u64, Vec<u8>, usize), String> {
         return Err("the checksum doesn't fit".to_owned());
     }
     let stream = word(8).ok_or_else(short)?;
-    let epoch = payload.get(4..12).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).ok_or_else(short)?;
+    let epoch = payload
+        .get(4..12)
+        .and_then(|b| b.try_into().ok())
+        .map(u64::from_le_bytes)
+        .ok_or_else(short)?;
     let body = payload.get(13..).ok_or_else(short)?;
     let body = match payload.get(12) {
         Some(0) => body.to_vec(),
@@ -319,7 +334,13 @@ fn has_frame_after(bytes: &[u8]) -> bool {
 }
 
 impl Contents {
-    fn add(&mut self, stream: u32, epoch: u64, payload: Vec<u8>, tasks: Option<u32>) -> Result<(), String> {
+    fn add(
+        &mut self,
+        stream: u32,
+        epoch: u64,
+        payload: Vec<u8>,
+        tasks: Option<u32>,
+    ) -> Result<(), String> {
         if stream == EVALUATOR {
             let position = self.evaluator.len() as u64 + 1;
             self.evaluator.push((position, Frame { epoch, entry: decode(&payload)? }));
@@ -328,7 +349,9 @@ impl Contents {
         let at = stream as usize;
         if self.tasks.len() <= at {
             if let Some(tasks) = tasks {
-                return Err(format!("it holds partition {stream}, but the topics have only {tasks}"));
+                return Err(format!(
+                    "it holds partition {stream}, but the topics have only {tasks}"
+                ));
             }
             self.tasks.resize_with(at + 1, Vec::new);
         }
@@ -360,7 +383,11 @@ mod tests {
         for entry in &entries {
             log.append_task(0, entry).unwrap();
         }
-        log.append_evaluator(&Weighing::State { bytes: vec![5; 10_000], files: vec!["a".into()] }).unwrap();
+        log.append_evaluator(&Weighing::State {
+            bytes: (0..10_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
+            files: vec!["a".into()],
+        })
+        .unwrap();
         log.sync().unwrap();
         entries
     }
@@ -373,7 +400,9 @@ mod tests {
         let read: Vec<&Entry> = contents.tasks[0].iter().skip(1).map(|(_, f)| &f.entry).collect();
         assert_eq!(read, entries.iter().collect::<Vec<_>>());
         assert!(contents.tasks[0].iter().all(|(_, frame)| frame.epoch == 1));
-        assert!(matches!(&contents.evaluator[0].1.entry, Weighing::State { bytes, .. } if bytes.len() == 10_000));
+        assert!(
+            matches!(&contents.evaluator[0].1.entry, Weighing::State { bytes, .. } if bytes.len() == 10_000)
+        );
         log.claim_task(0, 7, 9).unwrap();
         assert_eq!(log.append_task(0, &fact(99)).unwrap(), 23);
         assert!(matches!(Log::open(dir.path(), 2), Err(LogError::Locked(_))));

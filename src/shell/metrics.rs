@@ -94,7 +94,8 @@ impl Exposition {
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let escaped =
+            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let labels: Vec<String> =
             labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
         let labels =
@@ -122,12 +123,20 @@ pub fn exposition(
         let arm = arm_name(spec, input);
         out.sample("parallax_records_read_total", &[pipeline, ("arm", arm)], *count as f64);
     }
-    out.family("parallax_undecodable_total", "counter", "Records that couldn't be read, by reason.");
+    out.family(
+        "parallax_undecodable_total",
+        "counter",
+        "Records that couldn't be read, by reason.",
+    );
     for reason in Unreadable::ALL {
         let count = counters.unreadable.get(&reason).copied().unwrap_or(0) as f64;
         out.sample("parallax_undecodable_total", &[pipeline, ("reason", reason.code())], count);
     }
-    out.family("parallax_closed_records_total", "counter", "Records of closed panes, by the one bucket each went to.");
+    out.family(
+        "parallax_closed_records_total",
+        "counter",
+        "Records of closed panes, by the one bucket each went to.",
+    );
     for (comparison, candidate) in (0_u8..).zip(&spec.candidates) {
         let (primary, own) = counters.buckets(comparison);
         for (arm, buckets) in [("primary", primary), ("candidate", own)] {
@@ -144,7 +153,11 @@ pub fn exposition(
         ("parallax_pair_rows_total", "Rows of the pairs table.", counters.pair_rows),
         ("parallax_parquet_files_total", "Parquet files completed.", counters.files),
         ("parallax_signals_total", "Signals taken by the control topic.", counters.signals),
-        ("parallax_signal_errors_total", "Signals the control topic refused.", counters.signal_errors),
+        (
+            "parallax_signal_errors_total",
+            "Signals the control topic refused.",
+            counters.signal_errors,
+        ),
     ];
     for (name, help, count) in plain {
         out.family(name, "counter", help);
@@ -172,13 +185,20 @@ fn decisions(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
 fn windows(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
     let pipeline = ("pipeline", spec.name.as_str());
-    out.family("parallax_window_pairs", "gauge", "Comparable and matching pairs of the last window.");
+    out.family(
+        "parallax_window_pairs",
+        "gauge",
+        "Comparable and matching pairs of the last window.",
+    );
     for (comparison, row) in &counters.last_window {
         let candidate = spec.candidates.get(usize::from(*comparison)).map_or("", String::as_str);
         let t = &row.tally;
-        for (kind, count) in
-            [("paired", t.paired), ("comparable", t.comparable), ("matched", t.matched), ("unmatched", t.unmatched())]
-        {
+        for (kind, count) in [
+            ("paired", t.paired),
+            ("comparable", t.comparable),
+            ("matched", t.matched),
+            ("unmatched", t.unmatched()),
+        ] {
             let labels = [pipeline, ("candidate", candidate), ("kind", kind)];
             out.sample("parallax_window_pairs", &labels, count as f64);
         }
@@ -197,15 +217,21 @@ fn tasks_of(
     let status: Vec<_> = tasks.iter().map(Task::status).collect();
     out.family("parallax_held_bytes", "gauge", "Bytes of observations held for the join.");
     for (input, arm) in (0..=spec.candidates.len()).map(|input| (input, arm_name(spec, input))) {
-        let bytes: usize = status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.held_bytes).sum();
+        let bytes: usize =
+            status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.held_bytes).sum();
         out.sample("parallax_held_bytes", &[pipeline, ("arm", arm)], bytes as f64);
     }
     out.family("parallax_waiting_records", "gauge", "Records that wait as leaps in time.");
     for (input, arm) in (0..=spec.candidates.len()).map(|input| (input, arm_name(spec, input))) {
-        let waiting: usize = status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.waiting).sum();
+        let waiting: usize =
+            status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.waiting).sum();
         out.sample("parallax_waiting_records", &[pipeline, ("arm", arm)], waiting as f64);
     }
-    out.family("parallax_weighed_lag_seconds", "gauge", "How far the decisions lie behind the host's clock.");
+    out.family(
+        "parallax_weighed_lag_seconds",
+        "gauge",
+        "How far the decisions lie behind the host's clock.",
+    );
     for (candidate, to) in spec.candidates.iter().zip(evaluator_to) {
         if EventTime::START < *to {
             let labels = [pipeline, ("candidate", candidate.as_str())];

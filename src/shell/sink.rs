@@ -63,8 +63,11 @@ impl Lines {
                 }
                 let mut options = OpenOptions::new();
                 options.create(true);
-                let options =
-                    if self.fresh { options.write(true).truncate(true) } else { options.append(true) };
+                let options = if self.fresh {
+                    options.write(true).truncate(true)
+                } else {
+                    options.append(true)
+                };
                 self.file.insert(BufWriter::new(options.open(&self.path)?))
             }
         };

@@ -30,13 +30,7 @@ pub struct Detector {
 impl Detector {
     /// Returns a detector that has seen nothing.
     pub fn new() -> Self {
-        Self {
-            plain: [0.0; 7],
-            cusum: [0.0; 7],
-            onset: [0; 7],
-            looks: 0,
-            best_plain: 0.0,
-        }
+        Self { plain: [0.0; 7], cusum: [0.0; 7], onset: [0; 7], looks: 0, best_plain: 0.0 }
     }
 
     /// Takes in one look, and says whether it was one.
@@ -44,10 +38,7 @@ impl Detector {
     /// Increments with NaN or +∞ among them are no evidence: the detector ignores them, doesn't
     /// count the look and returns false. −∞ means that a grid point has been ruled out.
     pub fn advance(&mut self, increment: &[f64; 7]) -> bool {
-        if increment
-            .iter()
-            .any(|value| value.is_nan() || *value == f64::INFINITY)
-        {
+        if increment.iter().any(|value| value.is_nan() || *value == f64::INFINITY) {
             return false;
         }
         for (j, value) in increment.iter().enumerate() {
@@ -162,16 +153,10 @@ mod tests {
         let mut detector = Detector::new();
         for (look, step) in STEPS.iter().enumerate() {
             assert!(detector.advance(&[*step; 7]));
-            assert!(
-                (detector.log_cusum() - expected[look]).abs() < 1e-10,
-                "look {look}"
-            );
+            assert!((detector.log_cusum() - expected[look]).abs() < 1e-10, "look {look}");
             assert_eq!(detector.onset(), onsets[look], "look {look}");
         }
-        assert!(
-            (detector.log_e() - 2.5).abs() < 1e-10,
-            "the maximum, at look 4"
-        );
+        assert!((detector.log_e() - 2.5).abs() < 1e-10, "the maximum, at look 4");
         assert_eq!(detector.looks(), 9);
         detector.reset();
         assert_eq!(detector, Detector::default());
@@ -212,23 +197,10 @@ mod tests {
     fn false_alarms_keep_their_rates() {
         let (runs, looks, alpha) = (2_000, 400, 0.05);
         let cusum_at = log_threshold(looks, 0.2).expect("a threshold");
-        let tally = simulate(
-            runs,
-            looks,
-            log_threshold(1, alpha).expect("a threshold"),
-            cusum_at,
-        );
+        let tally = simulate(runs, looks, log_threshold(1, alpha).expect("a threshold"), cusum_at);
         let most = |rate: f64| rate * f64::from(runs) + 4.0 * (rate * f64::from(runs)).sqrt();
-        assert!(
-            f64::from(tally.plain) <= most(alpha),
-            "{} of {runs}",
-            tally.plain
-        );
-        assert!(
-            f64::from(tally.cusum) <= most(0.2),
-            "{} of {runs}",
-            tally.cusum
-        );
+        assert!(f64::from(tally.plain) <= most(alpha), "{} of {runs}", tally.plain);
+        assert!(f64::from(tally.cusum) <= most(0.2), "{} of {runs}", tally.cusum);
         assert!(0 < tally.plain, "the plain evidence moves");
     }
 

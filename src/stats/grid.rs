@@ -38,11 +38,7 @@ impl RateGrid {
         }
         let log_odds = MULTIPLIERS.map(f64::ln);
         let log_scale = MULTIPLIERS.map(|multiplier| log_scale(limit, multiplier));
-        Some(Self {
-            limit,
-            log_odds,
-            log_scale,
-        })
+        Some(Self { limit, log_odds, log_scale })
     }
 
     /// Returns the limit, in (0, 1).
@@ -99,9 +95,7 @@ pub fn log_mean_exp(values: &[f64; 7]) -> f64 {
     if values.iter().any(|value| value.is_nan()) {
         return LOG_E_MIN;
     }
-    let highest = values
-        .iter()
-        .fold(f64::NEG_INFINITY, |highest, value| highest.max(*value));
+    let highest = values.iter().fold(f64::NEG_INFINITY, |highest, value| highest.max(*value));
     if !highest.is_finite() {
         return highest.max(LOG_E_MIN);
     }
@@ -146,10 +140,7 @@ mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
     fn close(found: f64, expected: f64, tolerance: f64) {
-        assert!(
-            (found - expected).abs() <= tolerance,
-            "{found} is not {expected}"
-        );
+        assert!((found - expected).abs() <= tolerance, "{found} is not {expected}");
     }
 
     #[test]
@@ -168,10 +159,7 @@ mod tests {
         assert!(serde_json::from_str::<RateGrid>("1.5").is_err());
         let grid = RateGrid::exceeds(0.05).expect("a limit");
         assert_eq!(serde_json::to_string(&grid).expect("serializes"), "0.05");
-        assert_eq!(
-            serde_json::from_str::<RateGrid>("0.05").expect("reads"),
-            grid
-        );
+        assert_eq!(serde_json::from_str::<RateGrid>("0.05").expect("reads"), grid);
     }
 
     #[test]

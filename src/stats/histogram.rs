@@ -137,12 +137,8 @@ impl<const BITS: u32> Histogram<BITS> {
     /// Exact where the edge is the highest equivalent value of its bucket; elsewhere the values of
     /// the edge's own bucket count as not above.
     pub fn count_above(&self, edge: u64) -> u64 {
-        let start = self
-            .buckets
-            .partition_point(|bucket| lowest::<BITS>(bucket.0) <= edge);
-        self.buckets[start..]
-            .iter()
-            .fold(0, |sum, bucket| sum.saturating_add(bucket.1))
+        let start = self.buckets.partition_point(|bucket| lowest::<BITS>(bucket.0) <= edge);
+        self.buckets[start..].iter().fold(0, |sum, bucket| sum.saturating_add(bucket.1))
     }
 
     /// Returns the highest equivalent value of the highest value's bucket.
@@ -229,9 +225,7 @@ impl<const BITS: u32> DenseHistogram<BITS> {
     pub fn to_sparse(&self) -> Histogram<BITS> {
         let filled = (0..).zip(&self.counts).filter(|(_, count)| **count > 0);
         let buckets: Vec<(u32, u64)> = filled.map(|(index, count)| (index, *count)).collect();
-        let total = buckets
-            .iter()
-            .fold(0, |sum: u64, bucket| sum.saturating_add(bucket.1));
+        let total = buckets.iter().fold(0, |sum: u64, bucket| sum.saturating_add(bucket.1));
         Histogram { buckets, total }
     }
 }

@@ -9,10 +9,7 @@
 pub(super) fn index_of<const BITS: u32>(value: u64) -> u32 {
     const { assert!(1 <= BITS && BITS <= 16, "1 to 16 bits") };
     let shift = (u64::BITS - value.leading_zeros()).saturating_sub(BITS);
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "at most BITS ≤ 16 bits are left"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "at most BITS ≤ 16 bits are left")]
     let leading = (value >> shift) as u32;
     (shift << (BITS - 1)) + leading
 }

@@ -40,16 +40,8 @@ impl Rate {
         let center = (point + square / (2.0 * total)) / scale;
         let variance = point * (1.0 - point) / total + square / (4.0 * total * total);
         let half = z * variance.sqrt() / scale;
-        let low = if self.hits == 0 {
-            0.0
-        } else {
-            (center - half).max(0.0)
-        };
-        let high = if self.hits == self.total {
-            1.0
-        } else {
-            (center + half).min(1.0)
-        };
+        let low = if self.hits == 0 { 0.0 } else { (center - half).max(0.0) };
+        let high = if self.hits == self.total { 1.0 } else { (center + half).min(1.0) };
         Some(Interval { low, high })
     }
 }
@@ -77,10 +69,7 @@ pub fn bounds_if_missing(matches: u64, paired: u64, unmatched: u64) -> Option<In
     }
     let low = matches as f64 / all;
     let high = (matches as f64 + unmatched as f64) / all;
-    Some(Interval {
-        low,
-        high: high.min(1.0),
-    })
+    Some(Interval { low, high: high.min(1.0) })
 }
 
 /// Returns the interval that holds the true rate at all looks at once, with probability 1 − α.
@@ -99,16 +88,8 @@ pub fn rate_confidence_sequence(hits: u64, total: u64, alpha: f64) -> Option<Int
     let threshold = -alpha.ln();
     let is_excluded =
         |p: f64| mixture - weighted(k, p.ln()) - weighted(misses, (-p).ln_1p()) >= threshold;
-    let low = if hits == 0 {
-        0.0
-    } else {
-        bisect(point, 0.0, is_excluded)
-    };
-    let high = if hits == total {
-        1.0
-    } else {
-        bisect(point, 1.0, is_excluded)
-    };
+    let low = if hits == 0 { 0.0 } else { bisect(point, 0.0, is_excluded) };
+    let high = if hits == total { 1.0 } else { bisect(point, 1.0, is_excluded) };
     Some(Interval { low, high })
 }
 
@@ -146,29 +127,14 @@ mod tests {
 
     fn check(found: Option<Interval>, low: f64, high: f64) {
         let found = found.expect("an interval");
-        assert!(
-            (found.low - low).abs() < 1e-8,
-            "low {} is not {low}",
-            found.low
-        );
-        assert!(
-            (found.high - high).abs() < 1e-8,
-            "high {} is not {high}",
-            found.high
-        );
+        assert!((found.low - low).abs() < 1e-8, "low {} is not {low}", found.low);
+        assert!((found.high - high).abs() < 1e-8, "high {} is not {high}", found.high);
     }
 
     #[test]
     fn wilson_of_newcombe() {
-        let rate = Rate {
-            hits: 81,
-            total: 263,
-        };
-        check(
-            rate.wilson(Z95),
-            0.255_288_519_878_274_2,
-            0.366_209_576_982_800_04,
-        );
+        let rate = Rate { hits: 81, total: 263 };
+        check(rate.wilson(Z95), 0.255_288_519_878_274_2, 0.366_209_576_982_800_04);
         check(Rate { hits: 0, total: 4 }.wilson(2.0), 0.0, 0.5);
         check(Rate { hits: 4, total: 4 }.wilson(2.0), 0.5, 1.0);
     }
@@ -201,16 +167,8 @@ mod tests {
             0.000_539_304_165_843_957_3,
             0.018_003_858_871_300_887,
         );
-        check(
-            rate_confidence_sequence(0, 500, 0.05),
-            0.0,
-            0.013_262_569_232_341_658,
-        );
-        check(
-            rate_confidence_sequence(500, 500, 0.05),
-            1.0 - 0.013_262_569_232_341_658,
-            1.0,
-        );
+        check(rate_confidence_sequence(0, 500, 0.05), 0.0, 0.013_262_569_232_341_658);
+        check(rate_confidence_sequence(500, 500, 0.05), 1.0 - 0.013_262_569_232_341_658, 1.0);
     }
 
     #[test]
@@ -220,16 +178,8 @@ mod tests {
         // Laplace: 2nd² = ln 20 − ln(2/π · √(π/(2n))) at p = ½, where the prior's density is 2/π.
         let mixture = (2.0 / PI * (PI / 2e9).sqrt()).ln();
         let half = ((20.0_f64.ln() - mixture) / 2e9).sqrt();
-        assert!(
-            (found.high - 0.5 - half).abs() < 1e-10,
-            "{} is not ½ + {half}",
-            found.high
-        );
-        assert!(
-            (0.5 - found.low - half).abs() < 1e-10,
-            "{} is not ½ − {half}",
-            found.low
-        );
+        assert!((found.high - 0.5 - half).abs() < 1e-10, "{} is not ½ + {half}", found.high);
+        assert!((0.5 - found.low - half).abs() < 1e-10, "{} is not ½ − {half}", found.low);
     }
 
     proptest! {

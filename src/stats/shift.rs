@@ -80,11 +80,8 @@ fn totals(a: &[u64], b: &[u64]) -> Option<(f64, f64)> {
 
 /// Returns the sum of both samples' radii.
 fn tv_slack(a: &[u64], b: &[u64], n_opt_a: f64, n_opt_b: f64, alpha: f64) -> Option<f64> {
-    let count = |counts: &[u64]| {
-        counts
-            .iter()
-            .fold(0, |sum: u64, count| sum.saturating_add(*count))
-    };
+    let count =
+        |counts: &[u64]| counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
     let radius_a = tv_radius(count(a), n_opt_a, a.len(), alpha)?;
     let radius_b = tv_radius(count(b), n_opt_b, b.len(), alpha)?;
     Some(radius_a + radius_b)
@@ -114,37 +111,20 @@ mod tests {
 
     #[test]
     fn radii_and_bounds() {
-        close(
-            tv_radius(10_000, 10_000.0, 10, 0.01),
-            0.026_164_492_040_090_2,
-        );
-        close(
-            tv_radius(90_000, 90_000.0, 10, 0.01),
-            0.008_721_497_346_696_732,
-        );
+        close(tv_radius(10_000, 10_000.0, 10, 0.01), 0.026_164_492_040_090_2);
+        close(tv_radius(90_000, 90_000.0, 10, 0.01), 0.008_721_497_346_696_732);
         let a = [3_500, 3_500, 500, 500, 500, 500, 250, 250, 250, 250];
-        let b = [
-            22_500, 18_000, 4_500, 4_500, 13_500, 9_000, 4_500, 4_500, 4_500, 4_500,
-        ];
+        let b = [22_500, 18_000, 4_500, 4_500, 13_500, 9_000, 4_500, 4_500, 4_500, 4_500];
         let found = total_variation(&a, &b).expect("a distance");
-        close(
-            tv_lower(&a, &b, 10_000.0, 90_000.0, 0.01),
-            found - 0.034_885_989_386_786_93,
-        );
-        close(
-            tv_upper(&a, &b, 10_000.0, 90_000.0, 0.01),
-            found + 0.034_885_989_386_786_93,
-        );
+        close(tv_lower(&a, &b, 10_000.0, 90_000.0, 0.01), found - 0.034_885_989_386_786_93);
+        close(tv_upper(&a, &b, 10_000.0, 90_000.0, 0.01), found + 0.034_885_989_386_786_93);
     }
 
     #[test]
     fn nothing_is_not_the_same_as_no_distance() {
-        for (a, b) in [
-            (&[0_u64, 0][..], &[1_u64, 1][..]),
-            (&[1, 1], &[0, 0]),
-            (&[], &[]),
-            (&[1], &[1, 1]),
-        ] {
+        for (a, b) in
+            [(&[0_u64, 0][..], &[1_u64, 1][..]), (&[1, 1], &[0, 0]), (&[], &[]), (&[1], &[1, 1])]
+        {
             assert_eq!(total_variation(a, b), None);
             assert_eq!(psi(a, b), None);
             assert_eq!(tv_lower(a, b, 1.0, 1.0, 0.05), None);
@@ -153,13 +133,9 @@ mod tests {
         for alpha in [0.0, 1.0, f64::NAN] {
             assert_eq!(tv_radius(10, 10.0, 2, alpha), None);
         }
-        for (n, n_opt, categories) in [
-            (0, 10.0, 2),
-            (10, 0.0, 2),
-            (10, f64::NAN, 2),
-            (10, f64::INFINITY, 2),
-            (10, 10.0, 0),
-        ] {
+        for (n, n_opt, categories) in
+            [(0, 10.0, 2), (10, 0.0, 2), (10, f64::NAN, 2), (10, f64::INFINITY, 2), (10, 10.0, 0)]
+        {
             assert_eq!(tv_radius(n, n_opt, categories, 0.05), None);
         }
     }

@@ -60,10 +60,7 @@ fn half_ln_two_pi() -> f64 {
 /// Returns ln Γ(x) − [(x − ½) ln x − x + ½ ln 2π] for x ≥ 10, to within 3e-17.
 fn stirling_remainder(x: f64) -> f64 {
     let inverse_square = 1.0 / (x * x);
-    let series = STIRLING
-        .iter()
-        .rev()
-        .fold(0.0, |sum, term| sum * inverse_square + term);
+    let series = STIRLING.iter().rev().fold(0.0, |sum, term| sum * inverse_square + term);
     series / x
 }
 
@@ -89,10 +86,7 @@ mod tests {
     fn check(x: f64, expected: f64) {
         let found = ln_gamma(x);
         let error = (found - expected).abs();
-        assert!(
-            error <= 1e-14 + 1e-13 * expected.abs(),
-            "ln_gamma({x}) = {found}, not {expected}"
-        );
+        assert!(error <= 1e-14 + 1e-13 * expected.abs(), "ln_gamma({x}) = {found}, not {expected}");
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Names {
     pub(super) fn bound(&self, set: &BoundedSet, ranks: &[u64]) -> (Vec<String>, bool) {
         let ranked = self.names.iter().map(String::as_str).zip(ranks.iter().copied());
         let (kept, cut) = kept(set, ranked);
-        let name = |name: &String| if kept.contains(name) { name.clone() } else { OTHER.to_owned() };
+        let name =
+            |name: &String| if kept.contains(name) { name.clone() } else { OTHER.to_owned() };
         (self.names.iter().map(name).collect(), cut)
     }
 }

@@ -148,10 +148,10 @@ impl PaneTally {
             for slot in self.slots.iter_mut().take(self.used) {
                 let tally = slot.take(&names);
                 let mut segment = std::mem::take(&mut slot.segment);
-                if let Some(kept) = keep.get(&segment.dimension) {
-                    if !kept.contains(&segment.value) {
-                        crate::model::tally::OTHER.clone_into(&mut segment.value);
-                    }
+                if let Some(kept) = keep.get(&segment.dimension)
+                    && !kept.contains(&segment.value)
+                {
+                    crate::model::tally::OTHER.clone_into(&mut segment.value);
                 }
                 counted.tallies.entry(segment).or_default().merge(&tally);
             }
@@ -170,7 +170,8 @@ impl PaneTally {
         let mut keep = BTreeMap::new();
         for (dimension, values) in self.dimensions.iter().zip(&self.by_name) {
             let ranked = values.iter().filter(|(value, _)| value.as_str() != NONE);
-            let ranked = ranked.map(|(value, &slot)| (value.as_str(), self.slots[slot].primary.requests));
+            let ranked =
+                ranked.map(|(value, &slot)| (value.as_str(), self.slots[slot].primary.requests));
             let (mut kept, cut) = bounded::kept(&dimension.values, ranked);
             *partial |= cut;
             kept.push(NONE.to_owned());
@@ -309,7 +310,11 @@ mod tests {
     use crate::model::time::{EventTime, Span};
     use held::Held;
 
-    fn observation(id: &'static str, label: &'static str, country: &'static str) -> Observation<'static> {
+    fn observation(
+        id: &'static str,
+        label: &'static str,
+        country: &'static str,
+    ) -> Observation<'static> {
         Observation {
             request_id: id.into(),
             time: EventTime::from_us(1),
@@ -369,7 +374,10 @@ mod tests {
             assert_eq!((all.paired, all.comparable, all.matched), (4, 3, 2));
             assert_eq!(all.candidate_only_failed, 1);
             assert_eq!(all.flips[&("ok".to_owned(), "fraud".to_owned())], 1);
-            assert_eq!(all.primary.labels["__other__"], 1, "three classes, two names: odd comes last");
+            assert_eq!(
+                all.primary.labels["__other__"], 1,
+                "three classes, two names: odd comes last"
+            );
             let names: Vec<_> = counted.tallies.keys().map(ToString::to_string).collect();
             assert_eq!(names, ["all", "country=BR", "country=__none__", "country=__other__"]);
             assert!(counted.partial);

@@ -1,5 +1,19 @@
 //! The one integration test binary; `tidy` checks that every file beside this one is listed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests stop at what they don't expect"
+)]
 
+#[cfg(feature = "shell")]
+mod cli;
+mod config;
+#[cfg(feature = "shell")]
+mod measures;
 mod scenario;
+#[cfg(feature = "shell")]
+mod schemas;
 mod stat_cases;
+mod tidy;
 mod world;

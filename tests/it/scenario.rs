@@ -10,7 +10,9 @@ use crate::world::{World, at, event, rule, spec};
 /// `seconds arm id label latency country`; `seconds tick`; lines of `#` are comments.
 fn run(text: &str) -> World {
     let mut world = World::new(spec(), 1);
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let words: Vec<&str> = line.split_whitespace().collect();
         let seconds: f64 = words[0].parse().unwrap();
         match words[1..] {
@@ -122,6 +124,19 @@ fn two_tasks(rules: Vec<parallax::model::rule::Rule>) -> World {
     World::new(parallax::model::spec::PipelineSpec { rules, ..spec() }, 2)
 }
 
+/// The signal of a candidate whose errors rose in one country.
+pub(crate) fn a_rollback() -> parallax::model::signal::Signal {
+    let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let mut world = two_tasks(vec![error_rate]);
+    stream(&mut world, 0, 60, 40, |_, _| {});
+    stream(&mut world, 60, 66, 40, |number, answer| {
+        if number % 4 == 0 {
+            answer.label = "!";
+        }
+    });
+    world.signals.remove(0)
+}
+
 #[test]
 fn errors_of_the_candidate_roll_back_within_seconds_and_say_where() {
     let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
@@ -146,7 +161,8 @@ fn errors_of_the_candidate_roll_back_within_seconds_and_say_where() {
 
 #[test]
 fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
-    let error_rate = || rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let error_rate =
+        || rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
     let mut world = two_tasks(vec![error_rate()]);
     stream(&mut world, 0, 60, 20, |_, _| {});
     stream(&mut world, 60, 120, 20, |number, answer| answer.missing = number % 10 != 0);
@@ -168,15 +184,30 @@ fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
     }
     world.finish();
     assert!(!world.decisions.is_empty());
-    assert!(world.decisions.iter().all(|row| row.action == Action::Investigate), "the primary fails too");
+    assert!(
+        world.decisions.iter().all(|row| row.action == Action::Investigate),
+        "the primary fails too"
+    );
 }
 
 #[test]
 fn slow_mismatching_and_shifted_candidates_are_shown_on_panes() {
     let mut world = two_tasks(vec![
-        rule("latency_p99 > 2x primary", Action::Rollback, Metric::Latency { rank: 99_000 }, Op::Above, 2.0),
+        rule(
+            "latency_p99 > 2x primary",
+            Action::Rollback,
+            Metric::Latency { rank: 99_000 },
+            Op::Above,
+            2.0,
+        ),
         rule("match_rate < 95%", Action::Investigate, Metric::MatchRate, Op::Below, 0.95),
-        rule("prediction_shift > 20%", Action::Investigate, Metric::PredictionShift, Op::Above, 0.2),
+        rule(
+            "prediction_shift > 20%",
+            Action::Investigate,
+            Metric::PredictionShift,
+            Op::Above,
+            0.2,
+        ),
     ]);
     stream(&mut world, 0, 120, 60, |_, _| {});
     assert!(world.decisions.is_empty());
@@ -201,7 +232,11 @@ fn slow_mismatching_and_shifted_candidates_are_shown_on_panes() {
     }
     for row in &world.decisions {
         assert!(row.reason.contains("BR holds") || row.rule.contains("shift"), "{}", row.reason);
-        assert!(at(90.0) <= row.onset && row.onset <= at(150.0) || row.rule.contains("shift"), "{}", row.reason);
+        assert!(
+            at(90.0) <= row.onset && row.onset <= at(150.0) || row.rule.contains("shift"),
+            "{}",
+            row.reason
+        );
     }
 }
 
@@ -222,7 +257,7 @@ fn a_new_owner_of_the_evaluator_decides_the_same() {
     for cut in 0..=world.weighings.len() {
         let log = &world.weighings[..cut];
         let mut heir = parallax::engine::evaluator::Evaluator::recover(
-            world.spec.clone(),
+            std::sync::Arc::clone(&world.spec),
             &world.logs,
             log.iter(),
         )

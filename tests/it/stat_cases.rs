@@ -36,9 +36,7 @@ struct Case {
 
 impl Case {
     fn number(&self, input: &str) -> f64 {
-        self.inputs[input]
-            .as_f64()
-            .unwrap_or_else(|| panic!("{}: {input} is no number", self.name))
+        self.inputs[input].as_f64().unwrap_or_else(|| panic!("{}: {input} is no number", self.name))
     }
 
     fn count(&self, input: &str) -> u64 {
@@ -46,10 +44,7 @@ impl Case {
     }
 
     fn numbers(&self, input: &str) -> Vec<f64> {
-        list(&self.inputs[input])
-            .iter()
-            .map(|value| value.as_f64().expect("a number"))
-            .collect()
+        list(&self.inputs[input]).iter().map(|value| value.as_f64().expect("a number")).collect()
     }
 
     fn counts(&self, input: &str) -> Vec<u64> {
@@ -88,11 +83,7 @@ fn every_case_of_ours_holds() {
         checked += 1;
         numbers += found.len();
     }
-    assert_eq!(
-        (checked, numbers),
-        (CASES, NUMBERS),
-        "cases and numbers checked"
-    );
+    assert_eq!((checked, numbers), (CASES, NUMBERS), "cases and numbers checked");
 }
 
 /// How many cases at least are ours: one that is silently skipped is a failure.
@@ -105,10 +96,7 @@ const NUMBERS: usize = 65;
 fn compute(case: &Case) -> Option<Found> {
     let found = match case.method.as_str() {
         "wilson_interval" => {
-            let rate = Rate {
-                hits: case.count("successes"),
-                total: case.count("n"),
-            };
+            let rate = Rate { hits: case.count("successes"), total: case.count("n") };
             ends(rate.wilson(Z95))
         }
         "beta_binomial_cs_fixed_prior" => ends(rate_confidence_sequence(
@@ -138,17 +126,11 @@ fn compute(case: &Case) -> Option<Found> {
         }
         "tv_time_uniform_lcb" => tv_bound(case),
         "distribution_distances" | "hellinger_categorical" => {
-            let (a, b) = (
-                case.counts("reference_counts"),
-                case.counts("current_counts"),
-            );
+            let (a, b) = (case.counts("reference_counts"), case.counts("current_counts"));
             vec![("tv", total_variation(&a, &b).expect("a distance"))]
         }
         "psi_epsilon_sensitivity" => {
-            let (a, b) = (
-                case.counts("reference_counts"),
-                case.counts("current_counts"),
-            );
+            let (a, b) = (case.counts("reference_counts"), case.counts("current_counts"));
             vec![("psi_jeffreys_0.5", psi(&a, &b).expect("an index"))]
         }
         "hdrhistogram_quantiles" if case.count("sigfig") == 2 => one_to_a_hundred_thousand(),
@@ -162,11 +144,7 @@ fn compute(case: &Case) -> Option<Found> {
 fn compute_special(case: &Case) -> Option<Found> {
     let log_e = match case.method.as_str() {
         "beta_binomial_logE_simple_null" => {
-            let (k, n, p) = (
-                case.number("successes"),
-                case.number("n"),
-                case.number("p0"),
-            );
+            let (k, n, p) = (case.number("successes"), case.number("n"), case.number("p0"));
             beta_binomial(case, k, n, p)
         }
         "beta_binomial_logE_sup_null" => {
@@ -190,11 +168,7 @@ fn compute_special(case: &Case) -> Option<Found> {
 fn missing(case: &Case) -> Found {
     let (matches, paired) = (case.count("matches"), case.count("matched_pairs"));
     let mut found = ends(bounds_if_missing(matches, paired, case.count("unmatched")));
-    let point = Rate {
-        hits: matches,
-        total: paired,
-    }
-    .point();
+    let point = Rate { hits: matches, total: paired }.point();
     found.push(("point", point.expect("a rate")));
     found
 }
@@ -203,15 +177,9 @@ fn missing(case: &Case) -> Found {
 fn match_floor(case: &Case) -> Found {
     let (matches, n, p0) = (case.count("matches"), case.count("n"), case.number("p0"));
     let is_safe = case.inputs["direction"] == "safe";
-    let (limit, events) = if is_safe {
-        (p0, matches)
-    } else {
-        (1.0 - p0, n - matches)
-    };
+    let (limit, events) = if is_safe { (p0, matches) } else { (1.0 - p0, n - matches) };
     let grid = RateGrid::exceeds(limit).expect("a limit");
-    let components = grid
-        .increment(events, n)
-        .map(|value| ("log_components", value));
+    let components = grid.increment(events, n).map(|value| ("log_components", value));
     let mut found = components.to_vec();
     found.push(("log_e", grid.log_e(events, n)));
     found
@@ -227,10 +195,7 @@ fn needs(case: &Case, key: &'static str, limit: f64, rate: f64) -> Found {
     /// The normal quantile of a power of 0.8.
     const Z80: f64 = 0.841_621_233_572_914_2;
     let need = |alpha: f64| sample_needed(limit, rate, -alpha.ln(), Z80).expect("a need");
-    case.numbers("alpha")
-        .into_iter()
-        .map(|alpha| (key, need(alpha)))
-        .collect()
+    case.numbers("alpha").into_iter().map(|alpha| (key, need(alpha))).collect()
 }
 
 fn cusum(case: &Case) -> Found {
@@ -239,10 +204,7 @@ fn cusum(case: &Case) -> Found {
         assert!(detector.advance(&[increment; 7]), "a number is a look");
         ("log_cusum", detector.log_cusum())
     };
-    case.numbers("log_increments")
-        .into_iter()
-        .map(&mut look)
-        .collect()
+    case.numbers("log_increments").into_iter().map(&mut look).collect()
 }
 
 fn tv_bound(case: &Case) -> Found {
@@ -254,10 +216,7 @@ fn tv_bound(case: &Case) -> Found {
     let (mut canary, mut primary) = (vec![0; bins], vec![0; bins]);
     (primary[0], canary[0], canary[1]) = (n_primary, 3 * n_canary / 4, n_canary / 4);
     let found = total_variation(&canary, &primary).expect("a distance");
-    assert!(
-        (found - case.number("tv_hat")).abs() < 1e-12,
-        "a quarter of the canary's moved"
-    );
+    assert!((found - case.number("tv_hat")).abs() < 1e-12, "a quarter of the canary's moved");
     let lower = tv_lower(&canary, &primary, opt_canary, opt_primary, alpha);
     vec![
         ("u_canary", radius(n_canary, opt_canary)),
@@ -268,13 +227,7 @@ fn tv_bound(case: &Case) -> Found {
 
 fn one_to_a_hundred_thousand() -> Found {
     let histogram = Latency::from_unsorted(1..=100_000);
-    let asked = [
-        ("p50", 0.5),
-        ("p90", 0.9),
-        ("p95", 0.95),
-        ("p99", 0.99),
-        ("p99.9", 0.999),
-    ];
+    let asked = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
     let mut found = quantiles(&histogram, &asked);
     found.push(("max", histogram.max().expect("a value") as f64));
     found
@@ -284,10 +237,7 @@ fn before_correction() -> Found {
     let mut histogram = Histogram::<11>::new();
     histogram.record_n(1_000, 10_000);
     histogram.record(100_000_000);
-    let mut found = quantiles(
-        &histogram,
-        &[("raw_p99.99", 0.9999), ("raw_p99.999", 0.999_99)],
-    );
+    let mut found = quantiles(&histogram, &[("raw_p99.99", 0.9999), ("raw_p99.999", 0.999_99)]);
     found.push(("raw_count", histogram.total() as f64));
     found
 }
@@ -326,10 +276,5 @@ fn list(value: &Value) -> &[Value] {
 
 /// A count, which one case writes as `100.0`.
 fn whole(value: &Value) -> u64 {
-    value
-        .as_f64()
-        .expect("a number")
-        .to_string()
-        .parse()
-        .expect("a count")
+    value.as_f64().expect("a number").to_string().parse().expect("a count")
 }

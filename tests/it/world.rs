@@ -12,13 +12,11 @@ use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, WindowRow};
 use parallax::model::rule::{Action, Metric, Op, Rule};
 use parallax::model::signal::Signal;
-use parallax::model::spec::{
-    BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec,
-};
+use parallax::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec};
 use parallax::model::time::{EventTime, Span};
 
 /// A shadow pipeline with small times.
-pub fn spec() -> PipelineSpec {
+pub(crate) fn spec() -> PipelineSpec {
     PipelineSpec {
         name: "fraud".into(),
         model: "fraud".into(),
@@ -51,7 +49,7 @@ pub fn spec() -> PipelineSpec {
 }
 
 /// A rule on everything.
-pub fn rule(text: &str, action: Action, metric: Metric, op: Op, value: f64) -> Rule {
+pub(crate) fn rule(text: &str, action: Action, metric: Metric, op: Op, value: f64) -> Rule {
     Rule {
         text: text.into(),
         action,
@@ -67,7 +65,7 @@ pub fn rule(text: &str, action: Action, metric: Metric, op: Op, value: f64) -> R
 }
 
 /// The engine and all it has asked for.
-pub struct World {
+pub(crate) struct World {
     pub spec: Arc<PipelineSpec>,
     pub tasks: Vec<Task>,
     pub evaluator: Evaluator,
@@ -81,13 +79,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(spec: PipelineSpec, tasks: u32) -> Self {
+    pub(crate) fn new(spec: PipelineSpec, tasks: u32) -> Self {
         let spec = Arc::new(spec);
         let logs = vec![Vec::new(); tasks as usize];
         let offsets = vec![vec![0; spec.candidates.len() + 1]; tasks as usize];
         Self {
-            tasks: (0..tasks).map(|n| Task::recover(spec.clone(), n, [])).collect(),
-            evaluator: Evaluator::recover(spec.clone(), &logs, []).unwrap(),
+            tasks: (0..tasks).map(|n| Task::recover(Arc::clone(&spec), n, [])).collect(),
+            evaluator: Evaluator::recover(Arc::clone(&spec), &logs, []).unwrap(),
             spec,
             logs,
             weighings: Vec::new(),
@@ -100,7 +98,7 @@ impl World {
     }
 
     /// One record; its offset is the next of its input.
-    pub fn record(&mut self, task: usize, input: usize, value: &[u8]) {
+    pub(crate) fn record(&mut self, task: usize, input: usize, value: &[u8]) {
         let offset = self.offsets[task][input];
         self.offsets[task][input] += 1;
         let record = Record { offset, timestamp_ms: None, key: None, value: Some(value) };
@@ -109,7 +107,7 @@ impl World {
     }
 
     /// A second is over.
-    pub fn tick(&mut self, now: EventTime) {
+    pub(crate) fn tick(&mut self, now: EventTime) {
         for task in &mut self.tasks {
             task.handle(Input::Tick { now });
         }
@@ -119,7 +117,7 @@ impl World {
     }
 
     /// The end of a bounded input.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let time = self.spec.time;
         let last = self.tasks.iter().map(Task::last_time).max().unwrap();
         let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
@@ -139,7 +137,7 @@ impl World {
     }
 
     /// Carries out effects until the engine asks for nothing.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let mut entries = Vec::new();
             let mut weighings = Vec::new();
@@ -192,7 +190,7 @@ impl World {
 }
 
 /// A native event.
-pub fn event(id: &str, seconds: f64, label: &str, latency_ms: f64, country: &str) -> String {
+pub(crate) fn event(id: &str, seconds: f64, label: &str, latency_ms: f64, country: &str) -> String {
     let answer = match label {
         "!" => r#""status_code":500"#.to_owned(),
         "?" => r#""prediction":null"#.to_owned(),
@@ -205,6 +203,6 @@ pub fn event(id: &str, seconds: f64, label: &str, latency_ms: f64, country: &str
 }
 
 /// The time of `event`'s seconds.
-pub fn at(seconds: f64) -> EventTime {
+pub(crate) fn at(seconds: f64) -> EventTime {
     EventTime::from_us(1_700_000_000_000_000 + (seconds * 1e6) as i64)
 }

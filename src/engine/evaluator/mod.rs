@@ -10,14 +10,14 @@ mod rollout;
 mod state;
 mod verdict;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::model::entry::{Entry, Weighing};
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
-use crate::model::time::EventTime;
+use crate::model::time::{DAY, EventTime};
 use feed::Cut;
 use rollout::{Context, Outcome};
 use state::State;
@@ -322,16 +322,18 @@ impl Evaluator {
         self.roll_due = false;
         let mut files = Vec::new();
         for number in (0_u8..).take(self.spec.candidates.len()) {
-            let windows: Vec<_> = take_of(&mut self.windows, |row| row.comparison == number);
-            let panes: Vec<_> = take_of(&mut self.panes, |row| row.comparison == number);
-            let decisions: Vec<_> = take_of(&mut self.decisions, |row| row.comparison == number);
-            let first = windows.first().map(|row| row.start);
-            self.stage(number, "windows", first, Rows::Windows(windows), &mut files);
-            let first = panes.iter().map(|row| row.pane.start).find(|start| *start != EventTime::START);
-            let first = first.or_else(|| panes.first().map(|_| EventTime::from_us(0)));
-            self.stage(number, "panes", first, Rows::Panes(panes), &mut files);
-            let first = decisions.first().map(|row| row.time);
-            self.stage(number, "decisions", first, Rows::Decisions(decisions), &mut files);
+            let windows = take_of(&mut self.windows, |row| row.comparison == number);
+            for (day, rows) in by_day(windows, |row| row.start) {
+                self.stage(number, "windows", day, Rows::Windows(rows), &mut files);
+            }
+            let panes = take_of(&mut self.panes, |row| row.comparison == number);
+            for (day, rows) in by_day(panes, |row| row.pane.start) {
+                self.stage(number, "panes", day, Rows::Panes(rows), &mut files);
+            }
+            let decisions = take_of(&mut self.decisions, |row| row.comparison == number);
+            for (day, rows) in by_day(decisions, |row| row.time) {
+                self.stage(number, "decisions", day, Rows::Decisions(rows), &mut files);
+            }
         }
         // A state is plain data; it could only fail to encode for lack of memory.
         let bytes = postcard::to_allocvec(&self.state).unwrap_or_default();
@@ -342,17 +344,31 @@ impl Evaluator {
         &mut self,
         number: u8,
         table: &str,
-        first: Option<EventTime>,
+        first: EventTime,
         rows: Rows,
         files: &mut Vec<String>,
     ) {
-        let Some(first) = first else { return };
         let candidate = &self.spec.candidates[usize::from(number)];
         let (at, weighings) = (first.us() / 1000, self.state.weighings);
         let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
         files.push(name.clone());
         self.effects.push_back(Effect::Stage { name, comparison: number, rows });
     }
+}
+
+/// Rows by the day they belong to, each with its first time: a file lies in the folder of one day.
+/// What was read before time began goes with the first day there is.
+fn by_day<T>(rows: Vec<T>, time: impl Fn(&T) -> EventTime) -> Vec<(EventTime, Vec<T>)> {
+    let first = rows.iter().map(&time).filter(|time| *time != EventTime::START).min();
+    let first = first.unwrap_or(EventTime::from_us(0));
+    let mut days: BTreeMap<EventTime, (EventTime, Vec<T>)> = BTreeMap::new();
+    for row in rows {
+        let time = if time(&row) == EventTime::START { first } else { time(&row) };
+        let (least, rows) = days.entry(time.floor(DAY)).or_insert_with(|| (time, Vec::new()));
+        *least = time.min(*least);
+        rows.push(row);
+    }
+    days.into_values().collect()
 }
 
 fn take_of<T>(rows: &mut Vec<T>, of: impl Fn(&T) -> bool) -> Vec<T> {

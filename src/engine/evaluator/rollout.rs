@@ -86,7 +86,12 @@ impl Rollout {
         }
     }
 
-    pub(super) fn weigh_cut(&mut self, spec: &PipelineSpec, context: &Context, cut: &Cut) -> Outcome {
+    pub(super) fn weigh_cut(
+        &mut self,
+        spec: &PipelineSpec,
+        context: &Context,
+        cut: &Cut,
+    ) -> Outcome {
         let (Some(primary), Some(candidate)) =
             (cut.arms.first(), cut.arms.get(usize::from(context.comparison) + 1))
         else {
@@ -160,7 +165,9 @@ impl Rollout {
             }
         }
         // The gravest first, so that it is the one that carries the signal.
-        shown.sort_by_key(|(at, _)| (std::cmp::Reverse(spec.rules[self.watches[*at].rule].action), *at));
+        shown.sort_by_key(|(at, _)| {
+            (std::cmp::Reverse(spec.rules[self.watches[*at].rule].action), *at)
+        });
         for (at, shown) in shown {
             self.decide(spec, context, grounding, (at, &shown), &mut outcome);
         }

@@ -103,7 +103,8 @@ impl Messages<'_> {
             }
             // SAFETY: key and payload are `key_len` and `len` bytes that live as long as the message;
             // the records are cleared before the messages are destroyed and never leave this call.
-            let (key, value) = unsafe { (bytes(raw.key, raw.key_len), bytes(raw.payload, raw.len)) };
+            let (key, value) =
+                unsafe { (bytes(raw.key, raw.key_len), bytes(raw.payload, raw.len)) };
             let timestamp_ms = (0 <= stamp).then_some(stamp);
             self.records.push(Record { offset: raw.offset, timestamp_ms, key, value });
         }

@@ -36,8 +36,7 @@ impl EndsClient {
         let work = move || {
             while let Ok(clock) = asked.recv() {
                 let confirmed = clock.now();
-                let ends = ask(&consumer, &topics, partitions)
-                    .map(|ends| Ends { confirmed, ends });
+                let ends = ask(&consumer, &topics, partitions).map(|ends| Ends { confirmed, ends });
                 if answer.send(ends).is_err() {
                     return;
                 }

@@ -24,7 +24,9 @@ impl EmbeddedBroker {
     pub fn start(topics: &[&str], partitions: i32) -> Result<Self> {
         let cluster = MockCluster::new(1).context("start the embedded broker")?;
         for topic in topics {
-            cluster.create_topic(topic, partitions, 1).with_context(|| format!("create {topic}"))?;
+            cluster
+                .create_topic(topic, partitions, 1)
+                .with_context(|| format!("create {topic}"))?;
         }
         Ok(Self { cluster })
     }

@@ -6,10 +6,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::ClientContext;
 
 use super::client::client_config;
 use crate::config::endpoint::KafkaEndpoint;
@@ -69,7 +69,10 @@ impl Context {
     }
 }
 
-fn producer(endpoint: &KafkaEndpoint, role: &str) -> Result<(BaseProducer<Context>, Context), SendError> {
+fn producer(
+    endpoint: &KafkaEndpoint,
+    role: &str,
+) -> Result<(BaseProducer<Context>, Context), SendError> {
     let context = Context::default();
     let producer = client_config(endpoint, role)
         .set("acks", "all")
@@ -106,7 +109,12 @@ impl ControlProducer {
     ///
     /// # Errors
     /// Refused or late; sending again is harmless.
-    pub fn send_signal(&self, signal: &Signal, topic: &str, deadline: Duration) -> Result<(), SendError> {
+    pub fn send_signal(
+        &self,
+        signal: &Signal,
+        topic: &str,
+        deadline: Duration,
+    ) -> Result<(), SendError> {
         self.context.take();
         let headers = cloud_event_headers(signal);
         let record = BaseRecord::to(topic).key(&signal.key).payload(&signal.data).headers(headers);

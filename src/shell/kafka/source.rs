@@ -54,7 +54,11 @@ impl KafkaSource {
                 counts.join(", ")
             )));
         }
-        let consumer = Arc::new(consumer(endpoint, "source", partitions * topics.len() as u32)?);
+        let consumer = Arc::new(consumer(
+            endpoint,
+            "source",
+            partitions.saturating_mul(u32::try_from(topics.len()).unwrap_or(1)),
+        )?);
         let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), partitions)?;
         let by_input = || topics.iter().map(|_| 0_i64).collect::<Vec<_>>();
         Ok(Self {
@@ -158,7 +162,13 @@ impl Source for KafkaSource {
                 reason: format!("{code:?}: {text}"),
             }),
             Some((code, text)) => {
-                tracing::warn!(topic = self.topics[input], partition, ?code, text, "Reading was interrupted; the client goes on by itself.");
+                tracing::warn!(
+                    topic = self.topics[input],
+                    partition,
+                    ?code,
+                    text,
+                    "Reading was interrupted; the client goes on by itself."
+                );
                 Ok(drained.count)
             }
             None => Ok(drained.count),
@@ -182,7 +192,8 @@ impl Source for KafkaSource {
                 let input = self.topics.iter().position(|topic| topic == element.topic());
                 let partition = usize::try_from(element.partition()).unwrap_or(usize::MAX);
                 if let (Some(input), Offset::Offset(at)) = (input, element.offset())
-                    && let Some(position) = self.positions.get_mut(partition).and_then(|p| p.get_mut(input))
+                    && let Some(position) =
+                        self.positions.get_mut(partition).and_then(|p| p.get_mut(input))
                 {
                     *position = (*position).max(at);
                 }
@@ -208,7 +219,11 @@ impl Source for KafkaSource {
         let mut list = TopicPartitionList::new();
         for (input, partition, position) in positions.iter().filter(|(_, _, at)| 0 < *at) {
             let number = i32::try_from(*partition).unwrap_or(i32::MAX);
-            drop(list.add_partition_offset(&self.topics[*input], number, Offset::Offset(*position)));
+            drop(list.add_partition_offset(
+                &self.topics[*input],
+                number,
+                Offset::Offset(*position),
+            ));
         }
         if list.count() != 0 {
             drop(self.consumer.commit(&list, CommitMode::Async));
@@ -266,7 +281,8 @@ fn partition_counts(
 }
 
 fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64)>) -> SourceError {
-    let held = held.map_or_else(String::new, |(low, high)| format!("the topic holds {low} to {high}; "));
+    let held =
+        held.map_or_else(String::new, |(low, high)| format!("the topic holds {low} to {high}; "));
     SourceError::Lost {
         topic: topic.to_owned(),
         partition,

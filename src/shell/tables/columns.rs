@@ -31,7 +31,11 @@ impl<'r, R> Columns<'r, R> {
         self
     }
 
-    pub(super) fn text<'s>(&mut self, name: &str, of: impl Fn(&'s R) -> Option<&'s str>) -> &mut Self
+    pub(super) fn text<'s>(
+        &mut self,
+        name: &str,
+        of: impl Fn(&'s R) -> Option<&'s str>,
+    ) -> &mut Self
     where
         'r: 's,
     {

@@ -49,7 +49,9 @@ pub enum TableError {
     #[error("encode {0}")]
     Encode(String, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// A file that an entry names is neither staged nor complete.
-    #[error("complete {0}: it is neither staged nor there; restore it, or begin anew with an empty log folder")]
+    #[error(
+        "complete {0}: it is neither staged nor there; restore it, or begin anew with an empty log folder"
+    )]
     Missing(PathBuf),
 }
 
@@ -78,10 +80,15 @@ pub fn schema_text(table: &str, spec: &PipelineSpec) -> Option<String> {
         _ => return None,
     };
     let batch = batch.ok()?;
-    let lines = batch.schema().fields().iter().map(|field| {
-        let null = if field.is_nullable() { "nullable" } else { "required" };
-        format!("{} {} {null}\n", field.name(), field.data_type())
-    }).collect();
+    let lines = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let null = if field.is_nullable() { "nullable" } else { "required" };
+            format!("{} {} {null}\n", field.name(), field.data_type())
+        })
+        .collect();
     Some(lines)
 }
 
@@ -106,7 +113,13 @@ impl Stage {
     ///
     /// # Errors
     /// The disk refused.
-    pub fn stage_pairs(&self, task: u32, comparison: u8, rows: &[PairRow], name: &str) -> Result<StagedFile, TableError> {
+    pub fn stage_pairs(
+        &self,
+        task: u32,
+        comparison: u8,
+        rows: &[PairRow],
+        name: &str,
+    ) -> Result<StagedFile, TableError> {
         let first = rows.first().map_or(0, |row| row.pane.us());
         let batch = pairs::batch(&self.spec, task, rows);
         self.write("pairs", comparison, first, name, encoded("pairs", batch)?)
@@ -116,7 +129,12 @@ impl Stage {
     ///
     /// # Errors
     /// The disk refused.
-    pub fn stage_windows(&self, comparison: u8, rows: &[WindowRow], name: &str) -> Result<StagedFile, TableError> {
+    pub fn stage_windows(
+        &self,
+        comparison: u8,
+        rows: &[WindowRow],
+        name: &str,
+    ) -> Result<StagedFile, TableError> {
         let first = rows.first().map_or(0, |row| row.start.us());
         let batch = windows::batch(&self.spec, rows);
         self.write("windows", comparison, first, name, encoded("windows", batch)?)
@@ -126,8 +144,18 @@ impl Stage {
     ///
     /// # Errors
     /// The disk refused.
-    pub fn stage_panes(&self, comparison: u8, rows: &[PaneRow], name: &str) -> Result<StagedFile, TableError> {
-        let first = rows.iter().map(|row| row.pane.start.us()).find(|us| *us != i64::MIN).unwrap_or(0);
+    pub fn stage_panes(
+        &self,
+        comparison: u8,
+        rows: &[PaneRow],
+        name: &str,
+    ) -> Result<StagedFile, TableError> {
+        let first = rows
+            .iter()
+            .map(|row| row.pane.start.us())
+            .filter(|us| *us != i64::MIN)
+            .min()
+            .unwrap_or(0);
         let batch = panes::batch(&self.spec, rows);
         self.write("panes", comparison, first, name, encoded("panes", batch)?)
     }
@@ -136,7 +164,12 @@ impl Stage {
     ///
     /// # Errors
     /// The disk refused.
-    pub fn stage_decisions(&self, comparison: u8, rows: &[DecisionRow], name: &str) -> Result<StagedFile, TableError> {
+    pub fn stage_decisions(
+        &self,
+        comparison: u8,
+        rows: &[DecisionRow],
+        name: &str,
+    ) -> Result<StagedFile, TableError> {
         let first = rows.first().map_or(0, |row| row.time.us());
         let batch = decisions::batch(&self.spec, rows);
         self.write("decisions", comparison, first, name, encoded("decisions", batch)?)
@@ -150,15 +183,19 @@ impl Stage {
         name: &str,
         batch: RecordBatch,
     ) -> Result<StagedFile, TableError> {
-        let candidate = self.spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
+        let candidate =
+            self.spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
         let day = jiff::Timestamp::from_microsecond(first_us)
             .map_or_else(|_| "1970-01-01".to_owned(), |t| t.to_string().chars().take(10).collect());
         let pipeline = &self.spec.name;
         let relative = format!("{table}/pipeline={pipeline}/candidate={candidate}/dt={day}/{name}");
         let path = self.staged_path(&relative);
         let file = File::create(&path).map_err(io_error("make", &path))?;
-        let encode = |error: parquet::errors::ParquetError| TableError::Encode(table.to_owned(), error.into());
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(self.properties(table))).map_err(encode)?;
+        let encode = |error: parquet::errors::ParquetError| {
+            TableError::Encode(table.to_owned(), error.into())
+        };
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(self.properties(table)))
+            .map_err(encode)?;
         writer.write(&batch).map_err(encode)?;
         let file = writer.into_inner().map_err(encode)?;
         file.sync_all().map_err(io_error("make durable", &path))?;
@@ -196,7 +233,9 @@ impl Stage {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).map_err(io_error("make", folder))?;
             fs::rename(&from, &to).map_err(io_error("rename", &from))?;
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("make durable", folder))?;
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(io_error("make durable", folder))?;
         }
         Ok(())
     }
@@ -226,7 +265,10 @@ impl Stage {
     }
 }
 
-fn encoded(table: &str, batch: Result<RecordBatch, arrow::error::ArrowError>) -> Result<RecordBatch, TableError> {
+fn encoded(
+    table: &str,
+    batch: Result<RecordBatch, arrow::error::ArrowError>,
+) -> Result<RecordBatch, TableError> {
     batch.map_err(|error| TableError::Encode(table.to_owned(), error.into()))
 }
 

@@ -14,7 +14,11 @@ type Side = fn(&PairRow) -> Option<&PairSide>;
 const SIDES: [(&str, Side); 2] =
     [("primary", |row| row.primary.as_ref()), ("candidate", |row| row.candidate.as_ref())];
 
-pub(super) fn batch(spec: &PipelineSpec, task: u32, rows: &[PairRow]) -> Result<RecordBatch, ArrowError> {
+pub(super) fn batch(
+    spec: &PipelineSpec,
+    task: u32,
+    rows: &[PairRow],
+) -> Result<RecordBatch, ArrowError> {
     let mut columns = Columns::of(rows);
     columns
         .text("request_id", |row| Some(&row.request_id))
@@ -30,7 +34,9 @@ pub(super) fn batch(spec: &PipelineSpec, task: u32, rows: &[PairRow]) -> Result<
             .float(&format!("{name}_number"), move |row| side(row)?.number)
             .float(&format!("{name}_latency_ms"), move |row| ms(side(row)?));
     }
-    columns.float("latency_delta_ms", |row| Some(ms(row.candidate.as_ref()?)? - ms(row.primary.as_ref()?)?));
+    columns.float("latency_delta_ms", |row| {
+        Some(ms(row.candidate.as_ref()?)? - ms(row.primary.as_ref()?)?)
+    });
     for (at, dimension) in spec.dimensions.iter().enumerate() {
         columns.text(&format!("segment_{}", dimension.name), move |row| {
             row.segments.get(at).map(String::as_str)

@@ -26,7 +26,9 @@ pub(super) fn batch(spec: &PipelineSpec, panes: &[PaneRow]) -> Result<RecordBatc
     let rows: Vec<Row<'_>> = panes.iter().flat_map(rows_of).collect();
     let mut columns = Columns::of(&rows);
     columns
-        .time("pane_start", |row| (EventTime::START < row.pane.start).then_some(row.pane.start.us()))
+        .time("pane_start", |row| {
+            (EventTime::START < row.pane.start).then_some(row.pane.start.us())
+        })
         .float("pane_size_s", |_| Some(spec.time.pane.as_secs()))
         .text("model_version", |row| row.pane.version.as_ref().map(|(_, version)| version.as_str()))
         .owned_text("segment_key", |row| row.segment.dimension.clone())
@@ -55,7 +57,8 @@ pub(super) fn batch(spec: &PipelineSpec, panes: &[PaneRow]) -> Result<RecordBatc
             })
             .ints(&format!("{name}_scores"), move |row| arm(&row.tally).scores.clone())
             .bytes(&format!("{name}_latency_us_hdr"), move |row| hdr(&arm(&row.tally).latency));
-        let names = crate::shell::metrics::by_name(&crate::model::bucket::Buckets::default(), at == 0);
+        let names =
+            crate::shell::metrics::by_name(&crate::model::bucket::Buckets::default(), at == 0);
         for (slot, (bucket, _)) in names.into_iter().enumerate() {
             columns.some_int(&format!("{name}_records_{bucket}"), move |row| {
                 let buckets = if at == 0 { &row.pane.primary } else { &row.pane.candidate };

@@ -110,7 +110,8 @@ fn buckets(columns: &mut Columns<'_, WindowRow>) {
                 let (_, count) = crate::shell::metrics::by_name(&buckets, at == 0)[slot];
                 i64::try_from(count).ok()
             };
-            let names = crate::shell::metrics::by_name(&crate::model::bucket::Buckets::default(), at == 0);
+            let names =
+                crate::shell::metrics::by_name(&crate::model::bucket::Buckets::default(), at == 0);
             columns.some_int(&format!("{arm}_records_{}", names[slot].0), of);
         }
         columns.some_int(&format!("{arm}_records_read"), move |row| {
@@ -130,7 +131,8 @@ fn ms(arm: &ArmTally, q: f64) -> Option<f64> {
 fn shift(tally: &Tally) -> Option<f64> {
     let (ours, theirs) = (&tally.primary, &tally.candidate);
     let mut both = vec![(ours.null, theirs.null)];
-    let labels: std::collections::BTreeSet<_> = ours.labels.keys().chain(theirs.labels.keys()).collect();
+    let labels: std::collections::BTreeSet<_> =
+        ours.labels.keys().chain(theirs.labels.keys()).collect();
     let count = |arm: &ArmTally, label: &String| arm.labels.get(label).copied().unwrap_or(0);
     both.extend(labels.into_iter().map(|label| (count(ours, label), count(theirs, label))));
     for bin in 0..ours.scores.len().max(theirs.scores.len()) {

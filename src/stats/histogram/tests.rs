@@ -9,42 +9,26 @@ use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
 
 /// Values of every magnitude up to 2^40.
 fn values() -> impl Strategy<Value = Vec<u64>> {
-    vec(
-        (0_u32..=40, 0_u64..1 << 40).prop_map(|(shift, value)| value >> shift),
-        0..300,
-    )
+    vec((0_u32..=40, 0_u64..1 << 40).prop_map(|(shift, value)| value >> shift), 0..300)
 }
 
 #[test]
 fn one_to_a_hundred_thousand() {
     let histogram = Latency::from_unsorted(1..=100_000);
     let quantiles = [0.5, 0.9, 0.95, 0.99, 0.999, 1.0].map(|q| histogram.quantile(q));
-    assert_eq!(
-        quantiles,
-        [50_175, 90_111, 95_231, 99_327, 100_351, 100_351].map(Some)
-    );
+    assert_eq!(quantiles, [50_175, 90_111, 95_231, 99_327, 100_351, 100_351].map(Some));
     assert_eq!(histogram.max(), Some(100_351));
-    assert_eq!(
-        histogram.count_above(Latency::highest_equivalent(50_000)),
-        100_000 - 50_175
-    );
+    assert_eq!(histogram.count_above(Latency::highest_equivalent(50_000)), 100_000 - 50_175);
 }
 
 #[test]
 fn nothing_has_no_quantile() {
     let empty = Latency::new();
     assert!(empty.is_empty());
-    assert_eq!(
-        (empty.quantile(0.5), empty.max(), empty.value_at_rank(1)),
-        (None, None, None)
-    );
+    assert_eq!((empty.quantile(0.5), empty.max(), empty.value_at_rank(1)), (None, None, None));
     let one = Latency::from_unsorted([7]);
     assert_eq!(
-        (
-            one.quantile(f64::NAN),
-            one.value_at_rank(0),
-            one.value_at_rank(2)
-        ),
+        (one.quantile(f64::NAN), one.value_at_rank(0), one.value_at_rank(2)),
         (None, None, None)
     );
     assert_eq!((one.quantile(-1.0), one.quantile(2.0)), (Some(7), Some(7)));
@@ -54,12 +38,7 @@ fn nothing_has_no_quantile() {
 fn damage_is_not_read() {
     let read = |json| serde_json::from_str::<Latency>(json);
     assert_eq!(read("[[3,1],[2,4]]").expect("fine").total(), 5);
-    for json in [
-        "[[3,0]]",
-        "[[3,1],[0,1]]",
-        "[[4294967295,1],[1,1]]",
-        "[[7424,1]]",
-    ] {
+    for json in ["[[3,0]]", "[[3,1],[0,1]]", "[[4294967295,1],[1,1]]", "[[7424,1]]"] {
         assert!(read(json).is_err(), "{json}");
     }
 }

@@ -1,0 +1,109 @@
+//! The command line: exit codes and what is said, end to end over files.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn parallax(arguments: &[&str], folder: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
+    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").output().unwrap()
+}
+
+fn pipeline() -> String {
+    format!("{}/pipelines/fraud.yaml", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_bad_file_says_everything_and_exits_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.yaml");
+    std::fs::write(
+        &path,
+        "pipeline: p\nprimary: {topik: a}\ncandidates: {b: {topic: b}}\nwindows: [7s]\n",
+    )
+    .unwrap();
+    let done = parallax(&["validate", "bad.yaml"], folder.path());
+    assert_eq!(done.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("bad.yaml:2:11") && said.contains("did you mean `topic`?"), "{said}");
+    assert!(done.stdout.is_empty(), "data only on stdout");
+    let done = parallax(&["validate", &pipeline()], folder.path());
+    assert_eq!(done.status.code(), Some(0));
+}
+
+#[test]
+fn an_unreachable_broker_exits_with_69_and_says_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let text = "pipeline: p\nkafka: {brokers: '127.0.0.1:1'}\nprimary: {topic: a}\ncandidates: {b: {topic: b}}\nhttp: {listen: none}\nrollback_when: [error_rate > 5%]\n";
+    std::fs::write(path, text).unwrap();
+    let done = parallax(&["run", "p.yaml"], folder.path());
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(69), "{said}");
+    assert!(said.contains("127.0.0.1:1") && said.contains("kafka.brokers"), "{said}");
+}
+
+#[test]
+fn two_replays_of_generated_files_are_identical_and_roll_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = parallax(
+        &[
+            "generate",
+            "--out",
+            "data",
+            "--requests",
+            "20000",
+            "--rate",
+            "200",
+            "--partitions",
+            "2",
+            "--duplicate",
+            "1%",
+            "--errors",
+            "30%@60s:country=BR",
+        ],
+        folder.path(),
+    );
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut said = Vec::new();
+    for out in ["one", "two"] {
+        let done = parallax(
+            &[
+                "replay",
+                "--pipeline",
+                &pipeline(),
+                "--source",
+                "primary=data",
+                "--source",
+                "v8=data",
+                "--out",
+                out,
+            ],
+            folder.path(),
+        );
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        said.push(String::from_utf8_lossy(&done.stdout).into_owned());
+    }
+    assert_eq!(said[0], said[1]);
+    assert!(said[0].contains("ROLLBACK") && said[0].contains("country=BR holds"), "{}", said[0]);
+    let files = |out: &str| -> Vec<(String, Vec<u8>)> {
+        let root = folder.path().join(out);
+        let mut found = Vec::new();
+        let mut folders = vec![root.clone()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).unwrap().display().to_string();
+                    found.push((name, std::fs::read(&path).unwrap()));
+                }
+            }
+        }
+        found.sort();
+        found
+    };
+    let (one, two) = (files("one"), files("two"));
+    assert!(5 <= one.len());
+    assert!(one == two, "the same input gives the same bytes");
+}
