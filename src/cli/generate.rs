@@ -212,7 +212,11 @@ impl Generate {
         }
         if let Some(text) = &self.new_version {
             let (version, at) = text.split_once('@').context("--new-version: write v9@2m")?;
-            faults.candidate.push(fault("--new-version", FaultKind::Version(version.to_owned()), at)?);
+            faults.candidate.push(fault(
+                "--new-version",
+                FaultKind::Version(version.to_owned()),
+                at,
+            )?);
         }
         Ok(scenario)
     }

@@ -1,0 +1,145 @@
+//! The engine alone: events per second on one core, and allocations per event in the steady state.
+//!
+//! `cargo bench --bench engine -- [REQUESTS]`: traffic of the demo's kind, made beforehand, is fed to
+//! one task in batches; entries go to the evaluator, rows are dropped.
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    unsafe_code,
+    reason = "a bench counts allocations and speaks"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parallax::engine::evaluator::{self, Evaluator};
+use parallax::engine::{Effect, Input, Task};
+use parallax::generate::{Scenario, Traffic};
+use parallax::model::entry::Entry;
+use parallax::model::record::Record;
+use parallax::model::time::{EventTime, Span};
+use parallax::shell::clock::monotonic;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static GLOBAL: Counting = Counting;
+
+struct Bench {
+    task: Task,
+    evaluator: Evaluator,
+    position: u64,
+}
+
+impl Bench {
+    fn settle(&mut self) {
+        loop {
+            let mut entries = Vec::new();
+            while let Some(effect) = self.task.poll() {
+                if let Effect::Append(entry) = effect {
+                    self.position += 1;
+                    entries.push((self.position, entry));
+                }
+            }
+            let mut weighings = Vec::new();
+            while let Some(effect) = self.evaluator.poll() {
+                if let evaluator::Effect::Append(entry) = effect {
+                    weighings.push(entry);
+                }
+            }
+            if entries.is_empty() && weighings.is_empty() {
+                return;
+            }
+            for (position, entry) in &entries {
+                if let Entry::Fact(fact) = entry {
+                    self.task.handle(Input::Logged(*fact));
+                }
+                self.evaluator.handle(evaluator::Input::Entry {
+                    task: 0,
+                    position: *position,
+                    entry,
+                });
+            }
+            for entry in &weighings {
+                self.evaluator.handle(evaluator::Input::Logged(entry));
+            }
+        }
+    }
+}
+
+fn main() {
+    let requests: u64 = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(400_000);
+    let text = include_str!("../pipelines/fraud.yaml");
+    let spec = parallax::config::load(text, "p", &std::collections::HashMap::new())
+        .expect("it loads")
+        .spec;
+    let spec = Arc::new(spec);
+    let mut scenario = Scenario { requests, rate: 2000.0, partitions: 1, ..Scenario::fraud(1) };
+    scenario.faults.disorder_s = 1.0;
+    let arrivals: Vec<_> = Traffic::new(scenario).collect();
+    let bytes: usize = arrivals.iter().map(|arrival| arrival.payload.len()).sum();
+    let mut bench = Bench {
+        task: Task::recover(Arc::clone(&spec), 0, []),
+        evaluator: Evaluator::recover(spec, &[Vec::new()], []).expect("an empty log"),
+        position: 0,
+    };
+    let (mut offsets, mut read_allocations, mut read) = ([0_i64; 2], 0, 0_u64);
+    let begun = monotonic();
+    for chunk in arrivals.chunks(2048) {
+        for input in 0..2 {
+            let of_input = chunk.iter().filter(|arrival| arrival.input == input);
+            let records: Vec<Record<'_>> = of_input
+                .zip(offsets[input]..)
+                .map(|(arrival, offset)| Record {
+                    offset,
+                    timestamp_ms: Some(arrival.at_us / 1000),
+                    key: None,
+                    value: Some(arrival.payload.as_bytes()),
+                })
+                .collect();
+            offsets[input] += records.len() as i64;
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            bench.task.handle(Input::Records { input, records: &records, read_at: None });
+            // The first tenth, in which arenas grow and time begins, isn't the steady state.
+            if arrivals.len() as u64 / 10 < read {
+                read_allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
+            }
+            read += records.len() as u64;
+        }
+        let now = EventTime::from_us(chunk.last().map_or(0, |a| a.at_us)).floor(Span::from_secs(1));
+        bench.task.handle(Input::Tick { now });
+        bench.settle();
+        bench.evaluator.handle(evaluator::Input::Cut { at: now });
+        bench.settle();
+    }
+    let seconds = monotonic().duration_since(begun).as_secs_f64();
+    let steady = read as f64 * 0.9;
+    println!(
+        "{read} events, {} B each: {:.0} events/s, {:.2} µs per event (one core, decode to decisions)",
+        bytes / arrivals.len(),
+        read as f64 / seconds,
+        seconds * 1e6 / read as f64
+    );
+    println!(
+        "{:.4} allocations per event in the steady state, closing of panes included",
+        read_allocations as f64 / steady
+    );
+    assert!(read_allocations as f64 / steady <= 0.1, "more than 0.1 allocations per event");
+}
