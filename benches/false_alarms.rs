@@ -4,7 +4,12 @@
 //! 500 requests a second; 1 % errors against 5 %, 0.2 % nulls against 1 %, log-normal latencies
 //! (σ = 1) against twice the primary's p99. Every day is a rollout of its own for the naive count;
 //! the engine's rules run on without end. Fails if they exceed the stated rate.
-#![expect(clippy::print_stdout, clippy::expect_used, reason = "a bench speaks and may stop")]
+#![expect(
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a bench speaks and may stop"
+)]
 
 use std::collections::BTreeMap;
 
@@ -108,10 +113,11 @@ fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
                 every_request: true,
             };
             for watch in &mut watches {
+                let rule = watch.rule;
                 if let Some(shown) = watch.look(spec, &look) {
                     result.alarms.push(format!(
                         "{} at {rate}/s on day {day}: {:.1} nats",
-                        RULES[watch.rule], shown.log_evidence
+                        RULES[rule], shown.log_evidence
                     ));
                     watch.unlatch();
                 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::inlet::{Inlet, Side};
-use super::rows;
+use super::rows::{self, Words};
 use crate::compare::{Prediction, agree};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
@@ -45,6 +45,7 @@ pub(super) struct Workspace {
     pub(super) join: Join,
     pub(super) tally: PaneTally,
     pub(super) keys: [Vec<Key>; 2],
+    pub(super) words: Words,
 }
 
 impl Comparison {
@@ -118,7 +119,7 @@ impl Comparison {
         let closes_at = end.plus(skew).plus(spec.time.wait);
         pane.fact_touched = primary.is_touched(closes_at) || candidate.is_touched(closes_at);
         let (low, high) = (start.minus(skew.times(3)), end.plus(skew));
-        let Workspace { join, tally, keys: [ours, theirs] } = work;
+        let Workspace { join, tally, keys: [ours, theirs], words } = work;
         let p = primary.held.slice(low, high, ours);
         let c = candidate.held.slice(low, high, theirs);
         if self.rows_to <= start || self.closed_to <= start {
@@ -127,7 +128,13 @@ impl Comparison {
             join.run((start, end), skew, [ours, theirs], |joined| {
                 count(spec, &mut pane, tally, (&p, &c), joined);
                 if keep_rows {
-                    rows.extend(rows::pair_row(spec, self.number, start, (&p, &c), joined));
+                    rows.extend(rows::pair_row(
+                        spec,
+                        (self.number, start),
+                        (&p, &c),
+                        joined,
+                        words,
+                    ));
                 }
             });
             self.rows.append(&mut rows);
@@ -219,11 +226,14 @@ fn see_version(pane: &mut Pane, view: View<'_>) {
     if view.version().is_empty() {
         return;
     }
-    let newer = match &pane.version {
-        None => true,
-        Some((time, version)) => (*time, version.as_str()) < (view.time(), view.version()),
-    };
-    if newer {
-        pane.version = Some((view.time(), view.version().to_owned()));
+    match &mut pane.version {
+        None => pane.version = Some((view.time(), view.version().to_owned())),
+        Some((time, version)) if (*time, version.as_str()) < (view.time(), view.version()) => {
+            *time = view.time();
+            if version != view.version() {
+                view.version().clone_into(version);
+            }
+        }
+        Some(_) => {}
     }
 }

@@ -82,6 +82,7 @@ impl Task {
                 join: Join::default(),
                 tally: PaneTally::new(&spec),
                 keys: [Vec::new(), Vec::new()],
+                words: super::rows::Words::default(),
             },
             spec,
             effects: VecDeque::new(),

@@ -64,7 +64,7 @@ impl Examples {
         merge_lowest(&mut self.null, &other.null);
         merge_lowest(&mut self.unmatched, &other.unmatched);
         for (latency, id) in &other.slowest {
-            offer_slowest(&mut self.slowest, *latency, id);
+            offer_slowest(&mut self.slowest, EXAMPLES_MAX, *latency, id);
         }
     }
 }
@@ -78,22 +78,26 @@ fn merge_lowest(into: &mut Vec<(u64, String)>, from: &[(u64, String)]) {
 /// Keeps `id` if its hash is among the lowest.
 pub fn offer_lowest(kept: &mut Vec<(u64, String)>, hash: u64, id: &str) {
     let at = kept.partition_point(|(h, other)| (*h, other.as_str()) < (hash, id));
-    if at < EXAMPLES_MAX && kept.get(at).is_none_or(|(h, other)| (*h, other.as_str()) != (hash, id))
-    {
-        kept.insert(at, (hash, id.to_owned()));
-        kept.truncate(EXAMPLES_MAX);
-    }
+    insert(kept, EXAMPLES_MAX, at, (hash, id));
 }
 
-/// Keeps `id` if its latency is among the highest; ties by id.
-pub fn offer_slowest(kept: &mut Vec<(u64, String)>, latency: u64, id: &str) {
-    let key = |l: u64, i: &str| (std::cmp::Reverse(l), i.to_owned());
+/// Keeps `id` if its latency is among the `most` highest; ties by id.
+pub fn offer_slowest(kept: &mut Vec<(u64, String)>, most: usize, latency: u64, id: &str) {
     let at =
         kept.partition_point(|(l, other)| *l > latency || (*l == latency && other.as_str() < id));
-    if at < EXAMPLES_MAX && kept.get(at).is_none_or(|(l, o)| key(*l, o) != key(latency, id)) {
-        kept.insert(at, (latency, id.to_owned()));
-        kept.truncate(EXAMPLES_MAX);
+    insert(kept, most, at, (latency, id));
+}
+
+/// Inserts what isn't there yet; the text of the one that gives way is used again.
+fn insert(kept: &mut Vec<(u64, String)>, most: usize, at: usize, (number, id): (u64, &str)) {
+    if most <= at || kept.get(at).is_some_and(|(n, other)| (*n, other.as_str()) == (number, id)) {
+        return;
     }
+    let evicted = if kept.len() < most { None } else { kept.pop() };
+    let mut text = evicted.map_or_else(String::new, |(_, text)| text);
+    text.clear();
+    text.push_str(id);
+    kept.insert(at, (number, text));
 }
 
 /// The result of one pane of one comparison in one task.

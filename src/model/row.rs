@@ -3,6 +3,8 @@
 //! In: results. Out: flat records. Holds: a rate never stands without its counts. Knows nothing of:
 //! Arrow, Parquet, folders.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Buckets;
@@ -56,7 +58,7 @@ pub struct PairSide {
     /// Came back at all.
     pub failed: bool,
     /// Its class, if any.
-    pub label: Option<String>,
+    pub label: Option<Arc<str>>,
     /// Its number, if any.
     pub number: Option<f64>,
     /// In microseconds, if known.
@@ -80,10 +82,22 @@ pub struct PairRow {
     pub primary: Option<PairSide>,
     /// The candidate's half.
     pub candidate: Option<PairSide>,
-    /// Values of the pipeline's dimensions, from the primary where there is one.
-    pub segments: Vec<String>,
+    /// Values of the pipeline's dimensions, from the primary where there is one; each ends with
+    /// `SEPARATOR`, so that a row is little more than its id.
+    pub segments: Arc<str>,
     /// Share of such rows that are written: 1 but for sampled matches.
     pub sampled: f64,
+}
+
+/// Ends each value of a pair row's segments.
+pub const SEPARATOR: char = '\u{1f}';
+
+impl PairRow {
+    /// The value of a dimension.
+    #[must_use]
+    pub fn segment(&self, dimension: usize) -> Option<&str> {
+        self.segments.split(SEPARATOR).nth(dimension)
+    }
 }
 
 /// One row of `windows`: a window, a candidate, a segment.

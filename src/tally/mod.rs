@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use crate::model::entry::{Examples, offer_lowest, offer_slowest};
+use crate::model::entry::{EXAMPLES_MAX, Examples, offer_lowest, offer_slowest};
 use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::spec::{BoundedSet, Dimension, PipelineSpec};
 use crate::model::tally::{ArmTally, Segment, Tally};
@@ -190,7 +190,7 @@ impl PaneTally {
             offer_lowest(&mut self.examples.mismatched, hash, id);
         }
         if let (false, Some(latency)) = (candidate.failed(), candidate.latency_us()) {
-            offer_slowest(&mut self.examples.slowest, latency, id);
+            offer_slowest(&mut self.examples.slowest, EXAMPLES_MAX, latency, id);
         }
     }
 

@@ -163,8 +163,7 @@ impl VitalsCounter {
                     && (self.slowest.len() < IDS_MAX
                         || self.slowest.last().is_some_and(|(least, _)| *least < latency))
                 {
-                    offer_slowest(&mut self.slowest, latency, &observation.request_id);
-                    self.slowest.truncate(IDS_MAX);
+                    offer_slowest(&mut self.slowest, IDS_MAX, latency, &observation.request_id);
                 }
                 return;
             }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::entry::{Examples, VitalCounts, Vitals, offer_slowest};
+use crate::model::entry::{EXAMPLES_MAX, Examples, VitalCounts, Vitals, offer_slowest};
 use crate::model::tally::Segment;
 use crate::model::time::EventTime;
 
@@ -60,7 +60,7 @@ impl Cut {
             arm.examples.failed.extend(ranked(&more.failed));
             arm.examples.null.extend(ranked(&more.null));
             for (latency, id) in &more.slowest {
-                offer_slowest(&mut arm.examples.slowest, *latency, id);
+                offer_slowest(&mut arm.examples.slowest, EXAMPLES_MAX, *latency, id);
             }
             if more.version.is_some() {
                 arm.version.clone_from(&more.version);

@@ -38,9 +38,7 @@ pub(super) fn batch(
         Some(ms(row.candidate.as_ref()?)? - ms(row.primary.as_ref()?)?)
     });
     for (at, dimension) in spec.dimensions.iter().enumerate() {
-        columns.text(&format!("segment_{}", dimension.name), move |row| {
-            row.segments.get(at).map(String::as_str)
-        });
+        columns.text(&format!("segment_{}", dimension.name), move |row| row.segment(at));
     }
     columns.int("partition", |_| u64::from(task)).float("sampled", |row| Some(row.sampled)).batch()
 }
