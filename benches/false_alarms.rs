@@ -97,6 +97,7 @@ fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
     let (mut rng, buckets) = (Rng(seed), buckets());
     let mut watches: Vec<Watch> = Watch::all(spec);
     watches.retain(|watch| watch.basis == Basis::Vitals);
+    let fresh = watches.clone();
     let mut result = Result { days, ..Result::default() };
     let mut p99 = CoarseLatency::default();
     for day in 0..days {
@@ -112,14 +113,15 @@ fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
                 to: EventTime::from_us(at).plus(Span::from_secs(1)),
                 every_request: true,
             };
-            for watch in &mut watches {
+            for (at, watch) in watches.iter_mut().enumerate() {
                 let rule = watch.rule;
                 if let Some(shown) = watch.look(spec, &look) {
                     result.alarms.push(format!(
                         "{} at {rate}/s on day {day}: {:.1} nats",
                         RULES[rule], shown.log_evidence
                     ));
-                    watch.unlatch();
+                    // A rollout ends with its rollback; the next one begins afresh.
+                    *watch = fresh[at].clone();
                 }
             }
             let (c, p) = (&candidate[&Segment::all()], &primary[&Segment::all()]);
@@ -153,19 +155,17 @@ fn main() {
         "rate/s   days   alarms   days on which the naive reading fires: {}",
         RULES.join(" | ")
     );
-    let halves = [(5.0, 1_u64), (50.0, 2), (500.0, 3)].map(|(rate, seed)| {
+    for (rate, seed) in [(5.0, 1_u64), (50.0, 2), (500.0, 3)] {
         let run = |half: u64, days: u64| simulate(&spec, rate, days, seed * 1000 + half);
-        std::thread::scope(|scope| {
+        let result = std::thread::scope(|scope| {
             let other = scope.spawn(|| run(1, each / 2));
             let mut one = run(0, each - each / 2);
             let other = other.join().expect("the other half ran");
             one.days += other.days;
             one.alarms.extend(other.alarms);
             one.naive_days.iter_mut().zip(other.naive_days).for_each(|(a, b)| *a += b);
-            (rate, one)
-        })
-    });
-    for (rate, result) in halves {
+            one
+        });
         println!(
             "{rate:6}   {:4}   {:6}   {:?}",
             result.days,

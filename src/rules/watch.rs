@@ -146,13 +146,18 @@ impl Watch {
     /// Takes a look; the rule shown by it, if it wasn't before.
     pub fn look(&mut self, spec: &PipelineSpec, look: &Look<'_>) -> Option<&Shown> {
         let rule = spec.rules.get(self.rule)?;
-        let edge = self.thresholds.edge.us();
-        let shown = match edge {
-            Some(edge) => self.judge(rule, look, edge),
+        let shown = match self.thresholds.edge.us() {
+            Some((edge, limit)) => {
+                if let (Statistic::Rate { grid, .. }, Some(limit)) = (&mut self.statistic, limit) {
+                    *grid = RateGrid::exceeds(limit).unwrap_or(*grid);
+                }
+                self.judge(rule, look, edge)
+            }
             None => None,
         };
         if let Edge::Of { reference, .. } = &mut self.thresholds.edge {
-            reference.add(&look.latency(Of::Primary, &self.segment));
+            let failed = look.share(Metric::ErrorRate, Of::Primary, &self.segment, 0);
+            reference.add(&look.latency(Of::Primary, &self.segment), failed);
         }
         if self.shown.is_some() {
             return None;
@@ -373,12 +378,12 @@ impl Held {
 }
 
 impl Edge {
-    /// The latency beyond which an answer is slow; `Some(0)` where the rule has none; `None` while
-    /// the primary hasn't shown enough.
-    fn us(&self) -> Option<u64> {
+    /// The latency beyond which an answer is slow (0 where the rule has none), and the share that may
+    /// be, where it follows from the primary; `None` while the primary hasn't shown enough.
+    fn us(&self) -> Option<(u64, Option<f64>)> {
         match self {
-            Self::None => Some(0),
-            Self::Fixed(us) => Some(*us),
+            Self::None => Some((0, None)),
+            Self::Fixed(us) => Some((*us, None)),
             Self::Of { reference, quantile, factor } => {
                 #[expect(
                     clippy::cast_precision_loss,
@@ -387,7 +392,8 @@ impl Edge {
                     reason = "latencies are below an hour"
                 )]
                 let times = |us: u64| (us as f64 * factor).ceil() as u64;
-                reference.quantile(*quantile).map(times)
+                let (us, share) = reference.quantile(*quantile)?;
+                Some((times(us), Some(share)))
             }
         }
     }
