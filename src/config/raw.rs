@@ -94,7 +94,7 @@ pub(super) struct RawKafka {
     /// `host:port`, several separated by commas.
     #[schemars(with = "String")]
     pub(super) brokers: Text,
-    /// Group under which offsets are committed for lag monitors. Default: parallax-<pipeline>.
+    /// Group under which offsets are committed for lag monitors. Default: `parallax-NAME`.
     #[schemars(with = "Option<String>")]
     pub(super) group: Option<Text>,
     /// librdkafka properties, such as `security.protocol` and `sasl.password`.
