@@ -25,7 +25,9 @@ pub struct Clock<T> {
     waiting: Vec<Passed<T>>,
     /// Times of `waiting`, ascending: order statistics without sorting anew.
     sorted: Vec<EventTime>,
-    max_at_wait: EventTime,
+    /// Since when some record has always waited: the first one's offset, and the running max there.
+    /// Whether records are believed depends on all that waited since, the ones let go included.
+    waits_since: Option<(i64, EventTime)>,
 }
 
 /// A record that was held back and now passes or is quarantined.
@@ -69,7 +71,7 @@ impl<T> Clock<T> {
     /// A clock at `max`, with nothing waiting.
     #[must_use]
     pub const fn new(wait: Span, max: EventTime) -> Self {
-        Self { wait, max, waiting: Vec::new(), sorted: Vec::new(), max_at_wait: max }
+        Self { wait, max, waiting: Vec::new(), sorted: Vec::new(), waits_since: None }
     }
 
     /// How long after a request its record may still come.
@@ -94,7 +96,7 @@ impl<T> Clock<T> {
     /// the next offset to be read.
     #[must_use]
     pub fn start(&self, next: i64) -> (i64, EventTime) {
-        self.waiting.first().map_or((next, self.max), |first| (first.offset, self.max_at_wait))
+        self.waits_since.unwrap_or((next, self.max))
     }
 
     /// Whether a record that passed behind `before` came too late.
@@ -113,9 +115,7 @@ impl<T> Clock<T> {
     ) -> Fate {
         let before = self.max;
         if before.plus(self.wait) < time {
-            if self.waiting.is_empty() {
-                self.max_at_wait = before;
-            }
+            self.waits_since.get_or_insert((offset, before));
             let at = self.sorted.partition_point(|&other| other <= time);
             self.sorted.insert(at, time);
             self.waiting.push(Passed { offset, time, before, kept: keep() });
@@ -210,6 +210,9 @@ impl<T> Clock<T> {
         }
         let left = self.sorted.partition_point(|&time| time <= top);
         self.sorted.drain(..left);
+        if self.waiting.is_empty() {
+            self.waits_since = None;
+        }
     }
 }
 

@@ -109,7 +109,7 @@ impl Comparison {
         {
             let side = inlet.side.get(&start).copied().unwrap_or_default();
             *buckets = side_buckets(&side);
-            pane.offsets[offsets] = side.offsets;
+            pane.offsets[offsets] = inlet.offsets(start);
         }
         if start == EventTime::START {
             return pane;

@@ -5,7 +5,7 @@
 //! how either is carried out.
 
 use crate::model::bucket::Unreadable;
-use crate::model::entry::{Entry, Fact};
+use crate::model::entry::{Entry, Fact, Vitals};
 use crate::model::record::Record;
 use crate::model::row::PairRow;
 use crate::model::time::EventTime;
@@ -27,6 +27,8 @@ pub enum Input<'a> {
         /// Host time (event time in a replay).
         now: EventTime,
     },
+    /// A second that an earlier run recorded ends here: its vitals are due, with its time and arrival.
+    Recorded(&'a Vitals),
     /// These inputs stand at the end of their partitions.
     Standing {
         /// Input and end offset.

@@ -47,8 +47,8 @@ pub(super) struct Side {
     pub(super) quarantined: u64,
     pub(super) late: u64,
     pub(super) overrides: u64,
-    /// First and last offset read in this pane.
-    pub(super) offsets: Option<(i64, i64)>,
+    /// First and last offset of them.
+    offsets: Option<(i64, i64)>,
 }
 
 /// What is kept of a record while it waits as a leap.
@@ -58,12 +58,17 @@ enum Kept {
     Unreadable(String),
 }
 
-/// Before `offset` the running max was `before`; reading on raised it.
+/// A place to re-read from: no record before `offset` lies beyond `passed`.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
+    /// The running max that was reached next.
     reached: EventTime,
+    /// Where to read from; what waited as a leap lies behind it.
     offset: i64,
+    /// The running max at `offset`.
     before: EventTime,
+    /// The running max just before `reached`: above `before` if facts let time pass while some waited.
+    passed: EventTime,
 }
 
 /// What the decoder made of a record that carries a time.
@@ -89,6 +94,7 @@ impl Inlet {
                 reached: from.max,
                 offset: from.offset,
                 before: from.max,
+                passed: from.max,
             }]),
             known: pending.clone(),
             pending: pending.into(),
@@ -140,6 +146,11 @@ impl Inlet {
         }
     }
 
+    /// Obeys the facts that stand before the next offset.
+    pub(super) fn obey_due(&mut self) {
+        self.obey_before(self.position);
+    }
+
     /// A fact that was stated here was written down and read back.
     pub(super) fn logged(&mut self, fact: Fact) {
         self.fact_in_flight = false;
@@ -153,7 +164,7 @@ impl Inlet {
         self.take_freed(start);
         let max = self.clock.max();
         if before < max {
-            self.bound(max, start);
+            self.bound(max, before, start);
             self.touched.push((before, max));
         }
     }
@@ -161,9 +172,8 @@ impl Inlet {
     /// Takes a record that couldn't be read and tells no time.
     pub(super) fn skip(&mut self, offset: i64) {
         self.position = offset + 1;
-        let side = self.side_at(self.clock.max());
+        let side = self.side_at(self.clock.max(), offset);
         side.undecodable += 1;
-        side.read(offset);
     }
 
     /// Takes a record that tells its time; `stamped` is its Kafka time stamp in microseconds.
@@ -188,7 +198,7 @@ impl Inlet {
             let never = || Kept::Unreadable(String::new());
             self.clock.feed(offset, time, never, &mut self.freed);
             if before < time {
-                self.bound(time, start);
+                self.bound(time, before, start);
             }
             match record {
                 Timed::Observation(observation) => {
@@ -198,8 +208,6 @@ impl Inlet {
             }
         }
         self.take_freed(start);
-        let max = self.clock.max();
-        self.side_at(max).read(offset);
     }
 
     fn take_freed(&mut self, start: (i64, EventTime)) {
@@ -208,7 +216,7 @@ impl Inlet {
         }
         let freed = std::mem::take(&mut self.freed);
         for record in freed.quarantined {
-            let side = self.side_at(record.before);
+            let side = self.side_at(record.before, record.offset);
             match record.kept {
                 Kept::Observation(..) => side.quarantined += 1,
                 Kept::Unreadable(_) => side.undecodable += 1,
@@ -216,7 +224,7 @@ impl Inlet {
         }
         for Passed { offset, time, before, kept } in freed.passed {
             if before < time {
-                self.bound(time, start);
+                self.bound(time, before, start);
             }
             match kept {
                 Kept::Observation(observation, stamped) => {
@@ -236,7 +244,7 @@ impl Inlet {
     ) {
         let time = observation.time;
         if self.clock.is_late(time, before) {
-            self.side_at(before.max(time)).late += 1;
+            self.side_at(before.max(time), offset).late += 1;
             return;
         }
         if let Some(stamped) = stamped {
@@ -246,33 +254,42 @@ impl Inlet {
             self.lags_us.push_back(stamped.saturating_sub(time.us()));
         }
         if observation.assignment == Assignment::Override {
-            self.side_at(before.max(time)).overrides += 1;
+            self.side_at(before.max(time), offset).overrides += 1;
         } else if self.keep_from <= time {
             self.held.insert(offset, observation);
         }
     }
 
     fn note_unreadable(&mut self, offset: i64, before: EventTime, id: &str, time: EventTime) {
-        self.side_at(before.max(time)).undecodable += 1;
+        self.side_at(before.max(time), offset).undecodable += 1;
         if !self.clock.is_late(time, before) && self.keep_from <= time {
             self.held.insert_unreadable(offset, id, time);
         }
     }
 
-    fn side_at(&mut self, max: EventTime) -> &mut Side {
-        self.side.entry(max.floor(self.pane)).or_default()
+    /// The counts of the pane of `max`, into which the record at `offset` goes.
+    fn side_at(&mut self, max: EventTime, offset: i64) -> &mut Side {
+        let side = self.side.entry(max.floor(self.pane)).or_default();
+        side.offsets = Some(include(side.offsets, (offset, offset)));
+        side
     }
 
-    fn bound(&mut self, reached: EventTime, (offset, before): (i64, EventTime)) {
+    /// First and last offset of the records that belong to a pane, whatever became of them.
+    pub(super) fn offsets(&self, pane: EventTime) -> Option<(i64, i64)> {
+        let side = self.side.get(&pane).and_then(|side| side.offsets);
+        self.held.offsets(pane).map(|held| include(side, held)).or(side)
+    }
+
+    fn bound(&mut self, reached: EventTime, passed: EventTime, (offset, before): (i64, EventTime)) {
         let last = self.bounds.back().map(|bound| bound.reached);
         if last.is_none_or(|last| last.floor(GRANULE) < reached.floor(GRANULE)) {
-            self.bounds.push_back(Bound { reached, offset, before });
+            self.bounds.push_back(Bound { reached, offset, before, passed });
         }
     }
 
     /// Where to re-read so that everything from `need` on is seen, and the vitals go on.
     pub(super) fn resume(&self, need: EventTime) -> ResumePoint {
-        let fits = |bound: &&Bound| bound.before < need && bound.offset <= self.vitals.flushed();
+        let fits = |bound: &&Bound| bound.passed < need && bound.offset <= self.vitals.flushed();
         let oldest = self.bounds.front();
         let (offset, max) = self
             .bounds
@@ -309,9 +326,7 @@ impl Inlet {
     }
 }
 
-impl Side {
-    fn read(&mut self, offset: i64) {
-        let (first, last) = self.offsets.unwrap_or((offset, offset));
-        self.offsets = Some((first.min(offset), last.max(offset)));
-    }
+/// The range that holds both.
+fn include(range: Option<(i64, i64)>, (first, last): (i64, i64)) -> (i64, i64) {
+    range.map_or((first, last), |(from, to)| (from.min(first), to.max(last)))
 }

@@ -36,6 +36,8 @@ pub struct Task {
     /// Age on arrival of the freshest record since the last tick.
     freshest: Option<Span>,
     now: EventTime,
+    /// Vitals are flushed where an earlier run recorded it, and nowhere else.
+    follows: bool,
 }
 
 impl Task {
@@ -71,7 +73,10 @@ impl Task {
             let facts: Vec<Fact> =
                 state.facts.iter().filter(|fact| fact.input == number).copied().collect();
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
-            Inlet::new(&spec, ResumePoint { input: number, ..from }, &facts, vitals)
+            let mut inlet =
+                Inlet::new(&spec, ResumePoint { input: number, ..from }, &facts, vitals);
+            inlet.obey_due();
+            inlet
         });
         Self {
             decoder: Decoder::new(&spec),
@@ -88,7 +93,13 @@ impl Task {
             effects: VecDeque::new(),
             freshest: None,
             now: EventTime::START,
+            follows: false,
         }
+    }
+
+    /// Flushes vitals only where `Input::Recorded` says so, from now on.
+    pub const fn follow(&mut self) {
+        self.follows = true;
     }
 
     /// Takes what happened.
@@ -98,6 +109,10 @@ impl Task {
             Input::Tick { now } => {
                 self.now = now;
                 self.flush_vitals();
+            }
+            Input::Recorded(vitals) => {
+                self.now = vitals.at;
+                self.log_vitals(vitals.catching_up);
             }
             Input::Standing { ends, confirmed, needed } => self.stand(ends, confirmed, needed),
             Input::Logged(fact) => {
@@ -212,12 +227,19 @@ impl Task {
                 }
             }
         }
+        inlet.obey_due();
     }
 
     fn flush_vitals(&mut self) {
+        let catching_up = self.freshest.take().is_some_and(|age| CATCHING_UP < age);
+        if !self.follows {
+            self.log_vitals(catching_up);
+        }
+    }
+
+    fn log_vitals(&mut self, catching_up: bool) {
         let arms: Vec<Option<ArmVitals>> =
             self.inlets.iter_mut().map(|inlet| inlet.vitals.flush()).collect();
-        let catching_up = self.freshest.take().is_some_and(|age| CATCHING_UP < age);
         if arms.iter().all(Option::is_none) {
             return;
         }

@@ -113,7 +113,7 @@ pub struct Pane {
     pub tallies: BTreeMap<Segment, Tally>,
     /// Requests to look at.
     pub examples: Examples,
-    /// Offsets read of each arm's input that fell into this pane: (first, last), if any.
+    /// Offsets of each arm's records that belong to this pane: (first, last), if any.
     pub offsets: [Option<(i64, i64)>; 2],
     /// The candidate's model version that was seen last in this pane, and when.
     pub version: Option<(EventTime, String)>,

@@ -126,6 +126,14 @@ impl Held {
         self.panes.range(from..to).map(|(start, _)| *start)
     }
 
+    /// First and last offset of a pane's records, if it holds any.
+    #[must_use]
+    pub fn offsets(&self, pane: EventTime) -> Option<(i64, i64)> {
+        let records = &self.panes.get(&pane)?.records;
+        let offsets = || records.iter().map(|record| record.offset);
+        Some((offsets().min()?, offsets().max()?))
+    }
+
     /// Looks at the records from `from` to before `to`; their keys go to `keys`.
     pub fn slice(&self, from: EventTime, to: EventTime, keys: &mut Vec<Key>) -> Slice<'_> {
         keys.clear();

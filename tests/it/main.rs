@@ -11,6 +11,7 @@ mod cli;
 mod config;
 #[cfg(feature = "shell")]
 mod measures;
+mod recovery;
 mod scenario;
 #[cfg(feature = "shell")]
 mod schemas;

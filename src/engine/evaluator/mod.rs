@@ -94,6 +94,8 @@ pub struct Evaluator {
     in_flight: usize,
     commanded: Vec<EventTime>,
     roll_due: bool,
+    /// Weighs what it is told to, and commands nothing.
+    follows: bool,
     effects: VecDeque<Effect>,
 }
 
@@ -123,6 +125,7 @@ impl Evaluator {
             decisions: Vec::new(),
             in_flight: 0,
             roll_due: false,
+            follows: false,
             effects: VecDeque::new(),
         };
         for (task, entries) in (0_u32..).zip(tasks) {
@@ -147,6 +150,11 @@ impl Evaluator {
         evaluator.commanded = evaluator.state.rollouts.iter().map(|r| r.weighed_to).collect();
         evaluator.settle();
         Ok(evaluator)
+    }
+
+    /// Weighs only what `Input::Logged` says, from now on: an earlier run recorded it.
+    pub const fn follow(&mut self) {
+        self.follows = true;
     }
 
     /// Takes what happened.
@@ -193,6 +201,21 @@ impl Evaluator {
         self.state.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to)
     }
 
+    /// Whether everything that an entry of its log speaks of was read.
+    #[must_use]
+    pub fn can_weigh(&self, entry: &Weighing) -> bool {
+        match entry {
+            Weighing::Cut { ends, .. } => {
+                let seen = self.state.vitals_seen();
+                ends.iter().zip(&seen).all(|(end, seen)| end <= seen)
+            }
+            Weighing::Panes { comparison, to } => {
+                *to <= self.state.closed_by_all(usize::from(*comparison))
+            }
+            Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => true,
+        }
+    }
+
     /// What stands between a candidate and its decision, as JSON.
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
@@ -206,6 +229,9 @@ impl Evaluator {
     }
 
     fn command_panes(&mut self) {
+        if self.follows {
+            return;
+        }
         for (comparison, number) in (0..self.spec.candidates.len()).zip(0_u8..) {
             let to = self.state.closed_by_all(comparison);
             if self.commanded[comparison] < to {
@@ -217,7 +243,7 @@ impl Evaluator {
 
     fn command_cut(&mut self, at: EventTime) {
         let ends = self.state.vitals_seen();
-        if self.state.cut_to != ends {
+        if !self.follows && self.state.cut_to != ends {
             self.state.cut_to.clone_from(&ends);
             self.command(Weighing::Cut { ends, at });
         }

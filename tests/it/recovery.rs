@@ -1,0 +1,473 @@
+//! Crashes, zombies and facts change nothing: the executable model of recovery, on the real `Task`.
+//!
+//! One task reads three inputs (a primary and two candidates) in any interleaving, is killed between
+//! any two effects, replaced, or lives on as a zombie beside its successor. What the valid entries of
+//! the log and the completed files hold must equal what one undisturbed task says that reads the same
+//! inputs one after the other, given the same facts: panes, rows and vitals, each exactly once. Broken
+//! variants of the protocol must be caught by the same comparison.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use parallax::engine::{Effect, Frame, Input, Task, valid};
+use parallax::model::entry::{Closed, Entry, Pane};
+use parallax::model::record::Record;
+use parallax::model::row::PairRow;
+use parallax::model::spec::{PipelineSpec, TimeSpec};
+use parallax::model::time::{EventTime, Span};
+
+use crate::world::{at, event};
+
+const INPUTS: usize = 3;
+
+/// A way to get recovery wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Broken {
+    Nothing,
+    NoLookBack,
+    FactsNotLogged,
+    EpochsIgnored,
+    OneResumePoint,
+    VitalsForgotten,
+    RenamedBeforeEntry,
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 16
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// Inputs with skewed stamps, stragglers, copies, reused ids, wild clocks, bursts, quiet gaps, broken
+/// records, overrides and gaps between offsets: (offset, value).
+fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
+    let mut arrivals: Vec<(i64, u64, usize, String)> = Vec::new();
+    let mut time = 1000;
+    for n in 0..5 + rng.below(150) {
+        time += if rng.chance(97) { rng.below(4) as i64 } else { 100 + rng.below(800) as i64 };
+        let burst = if rng.chance(3) { 20 } else { 1 };
+        for more in 0..burst {
+            for input in 0..INPUTS {
+                if rng.chance(12) {
+                    continue;
+                }
+                let mut stamp = time + more + if input == 0 { 0 } else { rng.below(8) as i64 - 3 };
+                let late =
+                    [0, 0, 0, rng.below(13) as i64, rng.below(91) as i64][rng.below(5) as usize];
+                if rng.chance(1) {
+                    stamp += rng.below(7000) as i64 - 2000;
+                }
+                let label = ["ok", "ok", "fraud", "?", "!"][rng.below(5) as usize];
+                let country = ["BR", "DE", "XX"][rng.below(3) as usize];
+                let id = format!("r{}", if rng.chance(2) { n / 2 } else { n * 32 + more as u64 });
+                let mut value = event(&id, stamp as f64, label, rng.below(40) as f64, country);
+                match rng.below(40) {
+                    0 => value.truncate(20),
+                    1 => value = value.replace("\"latency_ms\":", "\"latency_ms\":-1e"),
+                    2 => value = value.replacen('{', "{\"assignment\":\"override\",", 1),
+                    3 => value = value.replacen('{', "{\"model_version\":\"v9\",", 1),
+                    _ => {}
+                }
+                arrivals.push((time + late, rng.next(), input, value.clone()));
+                if rng.chance(7) {
+                    arrivals.push((time + late + rng.below(60) as i64, rng.next(), input, value));
+                }
+            }
+        }
+    }
+    arrivals.sort();
+    let mut logs = vec![Vec::new(); INPUTS];
+    let mut next = [0; INPUTS];
+    for (_, _, input, value) in arrivals {
+        next[input] += 1 + if rng.chance(10) { rng.below(5) as i64 } else { 0 };
+        logs[input].push((next[input] - 1, value));
+    }
+    logs
+}
+
+fn spec() -> PipelineSpec {
+    PipelineSpec {
+        candidates: vec!["s".into(), "t".into()],
+        time: TimeSpec {
+            pane: Span::from_secs(30),
+            wait: Span::from_secs(30),
+            skew: Span::from_secs(6),
+            idle_after: Span::from_secs(10),
+            lead: Span::from_secs(600),
+        },
+        roll: Span::from_secs(120),
+        roll_rows: 200,
+        matches_sampled_ppm: 500_000,
+        ..crate::world::spec()
+    }
+}
+
+struct Owner {
+    task: Task,
+    epoch: u64,
+}
+
+struct World {
+    spec: Arc<PipelineSpec>,
+    logs: Vec<Vec<(i64, String)>>,
+    log: Vec<(u64, Frame<Entry>)>,
+    staged: BTreeMap<String, Vec<PairRow>>,
+    files: BTreeMap<String, Vec<PairRow>>,
+    broken: Broken,
+    /// How far each input is known to reach.
+    known: [i64; INPUTS],
+}
+
+impl World {
+    fn claimed(&self) -> u64 {
+        let claims = self.log.iter().filter(|(_, f)| matches!(f.entry, Entry::Claim { .. }));
+        claims.map(|(position, _)| *position).max().unwrap_or(0)
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        if self.broken == Broken::EpochsIgnored {
+            return self.log.iter().map(|(_, frame)| frame.entry.clone()).collect();
+        }
+        let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
+        valid(self.log.iter().cloned(), is_claim).map(|(_, entry)| entry).collect()
+    }
+
+    fn owner(&mut self) -> Owner {
+        let epoch = self.log.len() as u64 + 1;
+        let claim = Entry::Claim { nonce: epoch, config: 1 };
+        self.log.push((epoch, Frame { epoch, entry: claim }));
+        let mut entries = self.entries();
+        for entry in &entries {
+            if let Entry::Closed(closed) = entry {
+                self.complete(closed);
+            }
+        }
+        match self.broken {
+            Broken::VitalsForgotten => entries.retain(|entry| !matches!(entry, Entry::Vitals(_))),
+            Broken::OneResumePoint => one_resume_point(&mut entries),
+            _ => {}
+        }
+        Owner { task: Task::recover(Arc::clone(&self.spec), 0, &entries), epoch }
+    }
+
+    fn complete(&mut self, closed: &Closed) {
+        for name in &closed.files {
+            if let Some(rows) = self.staged.remove(name) {
+                self.files.insert(name.clone(), rows);
+            }
+        }
+    }
+
+    /// Carries out at most `most` effects; false if the owner has ended.
+    fn carry_out(&mut self, owner: &mut Owner, most: usize) -> bool {
+        for done in 0.. {
+            let Some(effect) = owner.task.poll() else { return true };
+            if done == most {
+                return false;
+            }
+            match effect {
+                Effect::DeadLetter(_) => {}
+                Effect::Stage { name, rows, .. } if self.broken == Broken::RenamedBeforeEntry => {
+                    self.files.entry(format!("{name}@{}", owner.epoch)).or_insert(rows);
+                }
+                Effect::Stage { name, rows, .. } => {
+                    self.staged.insert(name, rows);
+                }
+                Effect::Append(mut entry) => {
+                    if let (Entry::Closed(closed), Broken::NoLookBack) = (&mut entry, self.broken) {
+                        for resume in &mut closed.resume {
+                            resume.offset = owner.task.position(usize::from(resume.input));
+                            resume.max = owner.task.max(usize::from(resume.input));
+                        }
+                    }
+                    let position = self.log.len() as u64 + 1;
+                    let unlogged = self.broken == Broken::FactsNotLogged
+                        && matches!(entry, Entry::Fact(f) if !f.end);
+                    if !unlogged {
+                        self.log
+                            .push((position, Frame { epoch: owner.epoch, entry: entry.clone() }));
+                    }
+                    let ours =
+                        self.claimed() == owner.epoch || self.broken == Broken::EpochsIgnored;
+                    match entry {
+                        _ if !ours => return false,
+                        Entry::Fact(fact) => owner.task.handle(Input::Logged(fact)),
+                        Entry::Closed(closed) => self.complete(&closed),
+                        Entry::Claim { .. } | Entry::Vitals(_) => {}
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn read(&mut self, owner: &mut Owner, input: usize, most: usize) {
+        let from = owner.task.position(input);
+        let records: Vec<Record<'_>> = self.logs[input]
+            .iter()
+            .filter(|(offset, _)| from <= *offset)
+            .take(most)
+            .map(|(offset, value)| Record {
+                offset: *offset,
+                timestamp_ms: None,
+                key: None,
+                value: Some(value.as_bytes()),
+            })
+            .collect();
+        if !owner.task.awaits(input) {
+            owner.task.handle(Input::Records { input, records: &records, read_at: None });
+        }
+        self.known[input] = self.known[input].max(owner.task.position(input));
+    }
+
+    fn left(&self, owner: &Owner) -> Vec<usize> {
+        let end = |input: usize| self.logs[input].last().map_or(0, |(offset, _)| offset + 1);
+        (0..INPUTS).filter(|&input| owner.task.position(input) < end(input)).collect()
+    }
+}
+
+/// All comparisons go on from the furthest point of any.
+fn one_resume_point(entries: &mut [Entry]) {
+    let mut last: BTreeMap<u8, usize> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if let Entry::Closed(closed) = entry {
+            last.insert(closed.comparison, at);
+        }
+    }
+    let resume = |at: &usize| match &entries[*at] {
+        Entry::Closed(closed) => closed.resume[0],
+        _ => unreachable!("only entries that closed panes were kept"),
+    };
+    let Some(furthest) = last.values().map(resume).max_by_key(|resume| resume.offset) else {
+        return;
+    };
+    for at in last.values() {
+        if let Entry::Closed(closed) = &mut entries[*at] {
+            closed.resume[0] = furthest;
+        }
+    }
+}
+
+/// What a set of entries and files says: panes, rows, vitals' totals; and whether anything is there twice.
+#[derive(PartialEq, Debug, Default)]
+struct Said {
+    panes: BTreeMap<(u8, EventTime), Pane>,
+    rows: Vec<String>,
+    requests: BTreeMap<usize, (u64, u64, u64)>,
+    twice: usize,
+}
+
+impl Said {
+    fn read(entries: &[Entry], files: &BTreeMap<String, Vec<PairRow>>) -> Self {
+        let mut said = Self::default();
+        for entry in entries {
+            match entry {
+                Entry::Closed(closed) => {
+                    for pane in &closed.panes {
+                        let old = said.panes.insert((closed.comparison, pane.start), pane.clone());
+                        said.twice += usize::from(old.is_some());
+                    }
+                }
+                Entry::Vitals(vitals) => {
+                    for (input, arm) in vitals.arms.iter().enumerate() {
+                        let total = said.requests.entry(input).or_default();
+                        total.0 += arm.counts.get(&Default::default()).map_or(0, |c| c.requests);
+                        total.1 += arm.undecodable;
+                        total.2 += arm.overrides;
+                    }
+                }
+                Entry::Claim { .. } | Entry::Fact(_) => {}
+            }
+        }
+        said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();
+        said.rows.sort();
+        said
+    }
+}
+
+/// One schedule; what it said and what an undisturbed task says.
+fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
+    let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+    let mut world = World {
+        spec: Arc::new(spec()),
+        logs: inputs(&mut rng),
+        log: Vec::new(),
+        staged: BTreeMap::new(),
+        files: BTreeMap::new(),
+        broken,
+        known: [0; INPUTS],
+    };
+    let mut hit = BTreeSet::new();
+    let mut owners = vec![world.owner()];
+    // Enough trouble ends at some time: an owner that re-reads a long horizon would never get through.
+    let mut trouble = 2 + rng.below(14);
+    loop {
+        let last = owners.len() - 1;
+        let at = if rng.chance(80) { last } else { rng.below(owners.len() as u64) as usize };
+        if at == last && world.left(&owners[at]).is_empty() {
+            break;
+        }
+        let what = if trouble == 0 { 5 + rng.below(95) } else { rng.below(100) };
+        if what < 5 {
+            trouble -= 1;
+            hit.insert(if what < 3 { "kill" } else { "zombie" });
+            let replaced = if what < 3 { owners.len() - 1 } else { owners.len() };
+            owners.truncate(replaced);
+            owners.push(world.owner());
+            owners.drain(..owners.len().saturating_sub(2));
+            continue;
+        }
+        if step(&mut world, &mut owners[at], what, &mut rng) {
+            hit.insert("fact");
+        }
+        let ends = 0 < trouble && rng.chance(4);
+        let most = if ends { rng.below(4) as usize } else { usize::MAX };
+        if !world.carry_out(&mut owners[at], most) {
+            hit.insert("between effects");
+            trouble = trouble.saturating_sub(1);
+            owners.remove(at);
+            if owners.len() == at {
+                owners.push(world.owner());
+            }
+        }
+    }
+    let mut owner = owners.pop().unwrap();
+    let time = world.spec.time;
+    let end =
+        owner.task.last_time().floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+    let end = if owner.task.last_time() == EventTime::START { at(0.0) } else { end };
+    owner.task.handle(Input::Finish { time: end });
+    assert!(world.carry_out(&mut owner, usize::MAX));
+    owner.task.handle(Input::Flush);
+    assert!(world.carry_out(&mut owner, usize::MAX));
+    let said = Said::read(&world.entries(), &world.files);
+    (said, undisturbed(&world), hit)
+}
+
+/// One thing happens to an owner; whether it could state a fact.
+fn step(world: &mut World, owner: &mut Owner, what: u64, rng: &mut Rng) -> bool {
+    let left = world.left(owner);
+    match what {
+        0..13 => owner.task.handle(Input::Tick { now: at_seconds(rng) }),
+        13..18 => {
+            let ends: Vec<(usize, i64)> = (0..INPUTS)
+                .map(|input| (input, owner.task.position(input)))
+                .filter(|&(input, position)| world.known[input] <= position && rng.chance(60))
+                .collect();
+            let latest = (0..INPUTS).map(|input| owner.task.max(input)).max();
+            let Some(latest) = latest.filter(|latest| *latest != EventTime::START) else {
+                return false;
+            };
+            let confirmed = latest.plus(Span::from_secs(10 + rng.below(120) as i64));
+            let needed = [EventTime::END; 2];
+            owner.task.handle(Input::Standing { ends: &ends, confirmed, needed: &needed });
+            return true;
+        }
+        _ if !left.is_empty() => {
+            let input = left[rng.below(left.len() as u64) as usize];
+            let most = 1 + rng.below(6) as usize;
+            world.read(owner, input, most);
+        }
+        _ => {}
+    }
+    false
+}
+
+fn at_seconds(rng: &mut Rng) -> EventTime {
+    at(rng.below(10_000) as f64)
+}
+
+/// What one task says that reads the inputs one after the other, given the same facts.
+fn undisturbed(world: &World) -> Said {
+    let facts: Vec<Entry> =
+        world.entries().into_iter().filter(|entry| matches!(entry, Entry::Fact(_))).collect();
+    let mut alone = World {
+        spec: Arc::clone(&world.spec),
+        logs: world.logs.clone(),
+        log: Vec::new(),
+        staged: BTreeMap::new(),
+        files: BTreeMap::new(),
+        broken: Broken::Nothing,
+        known: [0; INPUTS],
+    };
+    let mut owner = alone.owner();
+    owner.task = Task::recover(Arc::clone(&world.spec), 0, &facts);
+    for input in 0..INPUTS {
+        alone.read(&mut owner, input, usize::MAX);
+    }
+    owner.task.handle(Input::Flush);
+    assert!(alone.carry_out(&mut owner, usize::MAX));
+    Said::read(&alone.entries(), &alone.files)
+}
+
+fn difference(said: &Said, wanted: &Said) -> String {
+    let only = |a: &Said, b: &Said| {
+        let mut panes = a.panes.iter().filter(|(key, pane)| b.panes.get(key) != Some(pane));
+        panes.next().map(|(key, pane)| format!("{key:?} {pane:?}"))
+    };
+    format!(
+        "twice {}\nrow {:?}\nonly disturbed: {:?}\nonly undisturbed: {:?}\nrows {} and {}\nvitals {:?} and {:?}",
+        said.twice,
+        said.rows.iter().zip(&wanted.rows).find(|(a, b)| a != b),
+        only(said, wanted),
+        only(wanted, said),
+        said.rows.len(),
+        wanted.rows.len(),
+        said.requests,
+        wanted.requests,
+    )
+}
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var_os(name).and_then(|value| value.to_str()?.parse().ok()).unwrap_or(otherwise)
+}
+
+#[test]
+fn no_schedule_of_crashes_zombies_and_facts_changes_anything() {
+    let one = number("PARALLAX_SEED", u64::MAX);
+    let seeds = if one == u64::MAX { 0..number("PARALLAX_SCHEDULES", 2000) } else { one..one + 1 };
+    let mut hits: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut panes, mut rows) = (0, 0);
+    for seed in seeds {
+        let (said, wanted, hit) = run(seed, Broken::Nothing);
+        assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
+        panes += said.panes.len();
+        rows += said.rows.len();
+        for what in hit {
+            *hits.entry(what).or_default() += 1;
+        }
+    }
+    println!("{panes} panes, {rows} rows, schedules with {hits:?}");
+    assert!(one != u64::MAX || hits.values().all(|count| 100 <= *count) && hits.len() == 4);
+}
+
+#[test]
+fn broken_variants_are_caught() {
+    for broken in [
+        Broken::NoLookBack,
+        Broken::FactsNotLogged,
+        Broken::EpochsIgnored,
+        Broken::OneResumePoint,
+        Broken::VitalsForgotten,
+        Broken::RenamedBeforeEntry,
+    ] {
+        let caught = (0..300).find(|&seed| {
+            let (said, wanted, _) = run(seed, broken);
+            said != wanted
+        });
+        println!("{broken:?} caught by seed {caught:?}");
+        assert!(caught.is_some(), "{broken:?} goes unnoticed");
+    }
+}
