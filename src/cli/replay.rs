@@ -9,6 +9,8 @@ use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use parallax::shell::files::{self, FileSource};
+use parallax::shell::follow::{self, Recorded};
+use parallax::shell::log::Log;
 use parallax::shell::source::Source as _;
 use parallax::shell::stop::Stop;
 use parallax::shell::{assemble, replay};
@@ -31,6 +33,10 @@ pub(super) struct Replay {
     /// Files of an input, one per partition: NAME=FILE[,FILE…], or NAME=FOLDER for its NAME-*.
     #[arg(long = "source", value_name = "NAME=FILE", required = true)]
     sources: Vec<String>,
+    /// Follow the log of an earlier run: its facts and cuts, so that it decides the same. The folder
+    /// is that run's `log.directory`; the sources hold the records it read, from offset 0 on.
+    #[arg(long, value_name = "FOLDER")]
+    log: Option<PathBuf>,
 }
 
 impl Replay {
@@ -40,7 +46,16 @@ impl Replay {
         let mut names = vec!["primary".to_owned()];
         names.extend(pipeline.spec.candidates.iter().cloned());
         let mut source = FileSource::open(&files::sources(&self.sources, &names)?)?;
-        let (mut driver, offsets) = assemble::in_memory(&pipeline, source.partitions())?;
+        let recorded = match &self.log {
+            Some(folder) => {
+                let contents = Log::read_only(folder)?;
+                let config = pipeline.spec.config_hash;
+                Some(Recorded::read(contents, config, source.partitions())?)
+            }
+            None => None,
+        };
+        let facts = recorded.as_ref().map(Recorded::facts);
+        let (mut driver, offsets) = assemble::in_memory(&pipeline, source.partitions(), facts)?;
         source.begin(&offsets)?;
         let decisions = Arc::new(Mutex::new(Collected::default()));
         driver.observe(Box::new(Collector(Arc::clone(&decisions))));
@@ -49,9 +64,12 @@ impl Replay {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        replay::run(&mut driver, &mut source, &Stop::default(), |records| {
-            bar.set_message(format!("{records} records"));
-        })?;
+        let progress = |records| bar.set_message(format!("{records} records"));
+        let stop = Stop::default();
+        match recorded {
+            Some(recorded) => follow::run(&mut driver, &mut source, recorded, &stop, progress)?,
+            None => replay::run(&mut driver, &mut source, &stop, progress)?,
+        }
         bar.finish_and_clear();
         let decisions = decisions.lock().map_err(|_| anyhow::anyhow!("read the decisions"))?;
         print_decisions(&pipeline.spec, &decisions, output);

@@ -15,7 +15,7 @@ use super::sink::{Letters, Signals};
 use super::tables::{Stage, StagedFile};
 use crate::engine::evaluator::{self, Evaluator, Rows};
 use crate::engine::{self, Effect, Task};
-use crate::model::entry::{Entry, Weighing};
+use crate::model::entry::{Entry, Vitals, Weighing};
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
@@ -58,6 +58,8 @@ pub struct Driver {
     staged: BTreeMap<String, StagedFile>,
     /// Signals that the control topic hasn't taken yet.
     unsent: VecDeque<Signal>,
+    /// Vitals that an earlier run recorded, by task: the next ones must be the same.
+    expected: BTreeMap<u32, Vitals>,
     /// What is counted for people.
     pub counters: Counters,
 }
@@ -92,6 +94,7 @@ impl Driver {
             observers: Vec::new(),
             staged: BTreeMap::new(),
             unsent: VecDeque::new(),
+            expected: BTreeMap::new(),
             counters: Counters::default(),
         }
     }
@@ -151,6 +154,20 @@ impl Driver {
         self.settle()
     }
 
+    /// Weighs what an earlier run weighed.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn weigh(&mut self, entry: &Weighing) -> Result<()> {
+        self.evaluator.handle(evaluator::Input::Logged(entry));
+        self.settle()
+    }
+
+    /// The next vitals of a task must be these.
+    pub fn expect_vitals(&mut self, task: u32, vitals: Vitals) {
+        self.expected.insert(task, vitals);
+    }
+
     /// Carries out effects until nothing is asked for.
     ///
     /// # Errors
@@ -182,6 +199,7 @@ impl Driver {
         let task = u32::try_from(number).unwrap_or(u32::MAX);
         match effect {
             Effect::Append(entry) => {
+                self.check_vitals(task, &entry)?;
                 let position = match &mut self.ledger {
                     Ledger::Durable(log) => log.append_task(task, &entry)?,
                     Ledger::Memory { positions } => next(positions, number),
@@ -198,6 +216,22 @@ impl Driver {
                 self.counters.dead_letter(letter.reason);
                 self.letters.put(task, &letter).context("put an unreadable record aside")?;
             }
+        }
+        Ok(())
+    }
+
+    fn check_vitals(&mut self, task: u32, entry: &Entry) -> Result<()> {
+        if let (Entry::Vitals(vitals), Some(expected)) = (entry, self.expected.remove(&task)) {
+            let ranges = |vitals: &Vitals| -> Vec<_> {
+                vitals.arms.iter().map(|arm| (arm.from, arm.to)).collect()
+            };
+            anyhow::ensure!(
+                *vitals == expected,
+                "partition {task} holds other records than the recorded run read: its vitals differ \
+                 (offsets by input {:?}, recorded {:?})",
+                ranges(vitals),
+                ranges(&expected)
+            );
         }
         Ok(())
     }

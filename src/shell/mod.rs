@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod clock;
 pub mod driver;
 pub mod files;
+pub mod follow;
 pub mod generate;
 pub mod http;
 pub mod kafka;
