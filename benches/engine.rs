@@ -90,11 +90,10 @@ fn main() {
     scenario.faults.disorder_s = 1.0;
     let arrivals: Vec<_> = Traffic::new(scenario).collect();
     let bytes: usize = arrivals.iter().map(|arrival| arrival.payload.len()).sum();
-    let mut bench = Bench {
-        task: Task::recover(Arc::clone(&spec), 0, []),
-        evaluator: Evaluator::recover(spec, &[Vec::new()], []).expect("an empty log"),
-        position: 0,
-    };
+    let mut evaluator = Evaluator::recover(Arc::clone(&spec), 1, None).expect("an empty log");
+    evaluator.lead();
+    let task = Task::recover(spec, 0, [], &std::collections::BTreeSet::new());
+    let mut bench = Bench { task, evaluator, position: 0 };
     let (mut offsets, mut read_allocations, mut read) = ([0_i64; 2], 0, 0_u64);
     let begun = monotonic();
     for chunk in arrivals.chunks(2048) {

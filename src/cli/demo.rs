@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::generate::demo::{SECONDS, scenario};
 use parallax::model::rule::Action;
@@ -66,8 +67,7 @@ impl Demo {
         );
         let mut source = KafkaSource::connect(&kafka, &pipeline.endpoints.topics)?;
         let clock = HostClock::scaled(EventTime::from_us(scenario.start_us), speed);
-        let (mut driver, offsets) = assemble::durable(&pipeline, source.partitions(), clock)?;
-        source.begin(&offsets)?;
+        let mut driver = assemble::durable(&pipeline, source.partitions(), clock)?;
         let collected = Arc::new(Mutex::new(Collected { live: true, ..Collected::default() }));
         driver.observe(Box::new(Collector(Arc::clone(&collected))));
         let (published, stop) = (Published::default(), Stop::default());
@@ -89,6 +89,7 @@ impl Demo {
         let mut live = Live {
             driver: &mut driver,
             source: &mut source,
+            membership: None,
             clock,
             stop: stop.clone(),
             published,
@@ -113,7 +114,7 @@ impl Demo {
         let endpoints = &mut pipeline.endpoints;
         endpoints.kafka = Some(broker.endpoint("parallax-demo"));
         endpoints.output.clone_from(&self.out);
-        endpoints.log = self.out.join(".state");
+        endpoints.log = LogEndpoint::Folder(self.out.join(".state"));
         endpoints.http = Some(([127, 0, 0, 1], 0).into());
         Ok(pipeline)
     }

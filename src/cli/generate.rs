@@ -141,6 +141,8 @@ impl Generate {
                 let endpoint = KafkaEndpoint {
                     brokers: brokers.clone(),
                     group: "parallax-generate".to_owned(),
+                    instance: None,
+                    session_ms: 10_000,
                     properties: BTreeMap::new(),
                 };
                 anyhow::ensure!(

@@ -10,7 +10,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use parallax::shell::files::{self, FileSource};
 use parallax::shell::follow::{self, Recorded};
-use parallax::shell::log::Log;
+use parallax::shell::log::file::FileLog;
 use parallax::shell::source::Source as _;
 use parallax::shell::stop::Stop;
 use parallax::shell::{assemble, replay};
@@ -48,15 +48,14 @@ impl Replay {
         let mut source = FileSource::open(&files::sources(&self.sources, &names)?)?;
         let recorded = match &self.log {
             Some(folder) => {
-                let contents = Log::read_only(folder)?;
+                let frames = FileLog::read_only(folder)?.frames;
                 let config = pipeline.spec.config_hash;
-                Some(Recorded::read(contents, config, source.partitions())?)
+                Some(Recorded::read(frames, config, source.partitions())?)
             }
             None => None,
         };
-        let facts = recorded.as_ref().map(Recorded::facts);
-        let (mut driver, offsets) = assemble::in_memory(&pipeline, source.partitions(), facts)?;
-        source.begin(&offsets)?;
+        let facts = recorded.as_ref().map(Recorded::facts).unwrap_or_default();
+        let mut driver = assemble::in_memory(&pipeline, source.partitions(), facts)?;
         let decisions = Arc::new(Mutex::new(Collected::default()));
         driver.observe(Box::new(Collector(Arc::clone(&decisions))));
         let bar = ProgressBar::new_spinner();

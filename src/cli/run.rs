@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use parallax::config::endpoint::LogEndpoint;
 use parallax::shell::assemble;
 use parallax::shell::clock::HostClock;
 use parallax::shell::http::{self, Published};
+use parallax::shell::kafka::membership::Membership;
 use parallax::shell::kafka::source::KafkaSource;
 use parallax::shell::live::Live;
 use parallax::shell::source::Source as _;
@@ -38,9 +40,15 @@ impl Run {
         };
         let clock = HostClock::Real;
         let mut source = KafkaSource::connect(kafka, &pipeline.endpoints.topics)?;
-        let (mut driver, offsets) = assemble::durable(&pipeline, source.partitions(), clock)?;
+        let mut driver = assemble::durable(&pipeline, source.partitions(), clock)?;
         let until = if self.until_end { Some(source.ends_now()?) } else { None };
-        source.begin(&offsets)?;
+        // A folder has one owner by its lock; a bounded run reads everything itself.
+        let shared = matches!(pipeline.endpoints.log, LogEndpoint::Topic { .. });
+        let membership = if shared && until.is_none() {
+            Some(Membership::join(kafka, &pipeline.endpoints.topics, 0)?)
+        } else {
+            None
+        };
         driver.observe(Box::new(Told));
         let (published, stop) = (Published::default(), Stop::default());
         let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
@@ -51,8 +59,15 @@ impl Run {
             dry_run = pipeline.spec.dry_run,
             "Running."
         );
-        let mut live =
-            Live { driver: &mut driver, source: &mut source, clock, stop, published, until };
+        let mut live = Live {
+            driver: &mut driver,
+            source: &mut source,
+            membership,
+            clock,
+            stop,
+            published,
+            until,
+        };
         live.run()?;
         tracing::info!("Left in order: everything read is written down.");
         Ok(())

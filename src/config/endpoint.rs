@@ -21,10 +21,24 @@ pub struct Endpoints {
     pub dead_letter_topic: Option<String>,
     /// Root of the tables.
     pub output: PathBuf,
-    /// Folder of the log.
-    pub log: PathBuf,
+    /// Where the log is.
+    pub log: LogEndpoint,
     /// Where HTTP listens, if at all.
     pub http: Option<SocketAddr>,
+}
+
+/// Where the log is.
+#[derive(Clone, Debug)]
+pub enum LogEndpoint {
+    /// A folder on a local disk: one process runs the pipeline.
+    Folder(PathBuf),
+    /// A topic, and `NAME.evaluator` beside it: any number of processes do.
+    Topic {
+        /// Its name.
+        name: String,
+        /// How long entries are kept when the engine makes the topics, in milliseconds.
+        retention_ms: i64,
+    },
 }
 
 /// A Kafka cluster and how to talk to it.
@@ -32,8 +46,12 @@ pub struct Endpoints {
 pub struct KafkaEndpoint {
     /// `bootstrap.servers`.
     pub brokers: String,
-    /// Group under which offsets are committed for lag monitors.
+    /// Group under which offsets are committed, and partitions handed out.
     pub group: String,
+    /// Names this instance, so that a restart within the session keeps its partitions.
+    pub instance: Option<String>,
+    /// How long a silent instance keeps its partitions, in milliseconds.
+    pub session_ms: i64,
     /// Passed through to librdkafka.
     pub properties: BTreeMap<String, Property>,
 }

@@ -14,7 +14,9 @@ pub const OWNED: &[(&str, &str)] = &[
     ("enable.partition.eof", "together with batch reads it loses messages"),
     ("fetch.queue.backoff.ms", "its default stalls a consumer for a second"),
     ("group.id", "it is `kafka.group`"),
-    ("group.instance.id", "partitions are assigned by the engine"),
+    ("group.instance.id", "it is `kafka.instance`, one per thread"),
+    ("partition.assignment.strategy", "partitions of all inputs must lie together"),
+    ("session.timeout.ms", "it is `kafka.session`"),
     ("isolation.level", "standing at the end is judged by committed records"),
     ("acks", "a signal is sent when all replicas have it"),
 ];

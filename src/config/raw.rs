@@ -94,9 +94,16 @@ pub(super) struct RawKafka {
     /// `host:port`, several separated by commas.
     #[schemars(with = "String")]
     pub(super) brokers: Text,
-    /// Group under which offsets are committed for lag monitors. Default: `parallax-NAME`.
+    /// Group under which offsets are committed, and partitions handed out. Default: `parallax-NAME`.
     #[schemars(with = "Option<String>")]
     pub(super) group: Option<Text>,
+    /// Names this instance, such as `${HOSTNAME}`, so that a restart within `session` keeps its
+    /// partitions. Default: none.
+    #[schemars(with = "Option<String>")]
+    pub(super) instance: Option<Text>,
+    /// How long a silent instance keeps its partitions. Default: 10s.
+    #[schemars(with = "Option<String>")]
+    pub(super) session: Option<Text>,
     /// librdkafka properties, such as `security.protocol` and `sasl.password`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]
@@ -229,13 +236,19 @@ pub(super) struct RawTopic {
     pub(super) topic: Text,
 }
 
-/// The log.
+/// The log: a folder for one process, or a topic for any number of them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLog {
-    /// Its folder. Default: state.
+    /// Its folder. Default: state, unless there is a topic.
     #[schemars(with = "Option<String>")]
     pub(super) directory: Option<Text>,
+    /// Its topic; `NAME.evaluator` lies beside it. Both are made where they are missing.
+    #[schemars(with = "Option<String>")]
+    pub(super) topic: Option<Text>,
+    /// How long entries are kept in topics that the engine makes. Default: 7d.
+    #[schemars(with = "Option<String>")]
+    pub(super) retention: Option<Text>,
 }
 
 /// HTTP.

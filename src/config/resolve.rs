@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use serde_saphyr::Spanned;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::endpoint::{Endpoints, KafkaEndpoint, Property, is_secret_name};
+use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, is_secret_name};
 use super::owned::OWNED;
 use super::problem::Problem;
-use super::raw::{RawCompare, RawKafka, RawPipeline, RawSet, Text};
+use super::raw::{RawCompare, RawKafka, RawLog, RawPipeline, RawSet, Text};
 use super::unit;
 use crate::model::arm::Side;
 use crate::model::observation::DIMENSIONS_MAX;
@@ -136,14 +136,39 @@ impl Checker {
     }
 
     fn endpoints(&mut self, raw: RawPipeline, topics: Vec<String>, pipeline: &str) -> Endpoints {
+        let has_kafka = raw.kafka.is_some();
         Endpoints {
             kafka: raw.kafka.as_ref().map(|kafka| self.kafka(kafka, pipeline)),
             topics,
             control_topic: raw.control.topic.map(|topic| topic.value),
             dead_letter_topic: raw.dead_letters.map(|letters| letters.topic.value),
             output: raw.output.directory.map_or_else(|| PathBuf::from("out"), |d| d.value.into()),
-            log: raw.log.directory.map_or_else(|| PathBuf::from("state"), |d| d.value.into()),
+            log: self.log(raw.log, has_kafka),
             http: self.http(raw.http.listen.as_ref()),
+        }
+    }
+
+    fn log(&mut self, raw: RawLog, has_kafka: bool) -> LogEndpoint {
+        let retention = self.span(raw.retention.as_ref(), 7 * 86_400, (3600, 3650 * 86_400));
+        match (raw.directory, raw.topic) {
+            (Some(_), Some(topic)) => {
+                self.wrong(&topic, "a log has a folder or a topic, not both", "leave one out");
+                LogEndpoint::Folder(PathBuf::new())
+            }
+            (folder, None) => {
+                if let Some(retention) = &raw.retention {
+                    let cure = "leave it out, or give the log a topic";
+                    self.wrong(retention, "only a topic has a retention", cure);
+                }
+                LogEndpoint::Folder(folder.map_or_else(|| "state".into(), |d| d.value.into()))
+            }
+            (None, Some(topic)) => {
+                if !has_kafka {
+                    let cure = "add `kafka: {brokers: host:port}`, or write `directory: state`";
+                    self.wrong(&topic, "a topic needs a cluster", cure);
+                }
+                LogEndpoint::Topic { name: topic.value, retention_ms: retention.us() / 1000 }
+            }
         }
     }
 
@@ -447,7 +472,13 @@ impl Checker {
         }
         let group =
             raw.group.as_ref().map_or_else(|| format!("parallax-{pipeline}"), |g| g.value.clone());
-        KafkaEndpoint { brokers: raw.brokers.value.clone(), group, properties }
+        KafkaEndpoint {
+            brokers: raw.brokers.value.clone(),
+            group,
+            instance: raw.instance.as_ref().map(|instance| instance.value.clone()),
+            session_ms: self.span(raw.session.as_ref(), 10, (2, 1800)).us() / 1000,
+            properties,
+        }
     }
 
     fn http(&mut self, text: Option<&Text>) -> Option<SocketAddr> {

@@ -4,14 +4,14 @@
 //! depends on the inlets' held records and side counts alone; panes that an earlier owner closed are
 //! only written again as rows of an unfinished file. Knows nothing of: other comparisons, the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::inlet::{Inlet, Side};
 use super::rows::{self, Words};
 use crate::compare::{Prediction, agree};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
-use crate::model::entry::Pane;
+use crate::model::entry::{PairFile, Pane};
 use crate::model::key::Key;
 use crate::model::row::{PairRow, PairStatus};
 use crate::model::spec::PipelineSpec;
@@ -30,6 +30,8 @@ pub(super) struct Comparison {
     pub(super) rows_to: EventTime,
     /// Rows of the unfinished file.
     pub(super) rows: Vec<PairRow>,
+    /// Files that an entry names and that aren't known to be in place, oldest first.
+    pub(super) named: VecDeque<PairFile>,
 }
 
 /// A file that is full.
@@ -49,9 +51,19 @@ pub(super) struct Workspace {
 }
 
 impl Comparison {
-    /// First pane whose rows are in no completed file.
+    /// First pane whose rows are in no file that is known to be in place.
     pub(super) fn rows_from(&self) -> EventTime {
+        self.named.front().map_or_else(|| self.open_from(), |file| file.from)
+    }
+
+    /// First pane of the unfinished file.
+    fn open_from(&self) -> EventTime {
         self.rows.first().map_or(self.rows_to, |row| row.pane)
+    }
+
+    /// A file is in place.
+    pub(super) fn completed(&mut self, name: &str) {
+        self.named.retain(|file| file.name != name);
     }
 
     /// Closes everything before `to`; results and full files, in order.
@@ -84,13 +96,13 @@ impl Comparison {
 
     /// The unfinished file, whatever it holds.
     pub(super) fn roll(&mut self) -> Option<Rolled> {
-        let from = self.rows_from();
+        let from = self.open_from();
         let rows = std::mem::take(&mut self.rows);
         (!rows.is_empty()).then_some(Rolled { from, rows })
     }
 
     fn roll_before(&mut self, spec: &PipelineSpec, pane: EventTime) -> Option<Rolled> {
-        let from = self.rows_from();
+        let from = self.open_from();
         let end = from.floor(spec.roll).plus(spec.roll).min(from.floor(DAY).plus(DAY));
         let full = spec.roll_rows as usize <= self.rows.len();
         if end <= pane || full { self.roll() } else { None }

@@ -40,6 +40,13 @@ pub enum Input<'a> {
     },
     /// A fact was written down and read back.
     Logged(Fact),
+    /// A file of pair rows is in place.
+    Completed {
+        /// Which candidate's.
+        comparison: u8,
+        /// Its name.
+        name: &'a str,
+    },
     /// The end of a bounded input: everything closes as a fact at this time would.
     Finish {
         /// Beyond every record of every task by the width of a pane.
@@ -65,6 +72,20 @@ pub enum Effect {
     },
     /// Put this record aside for people.
     DeadLetter(DeadLetter),
+    /// The records that were read again aren't those that were read before: nothing is to be done
+    /// with them.
+    Differs(Differs),
+}
+
+/// An input that holds other records than an earlier owner read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Differs {
+    /// Which input.
+    pub input: usize,
+    /// First offset that was read again.
+    pub from: i64,
+    /// Offset up to which the records must be the same.
+    pub to: i64,
 }
 
 /// A record that couldn't be read, on its way out.

@@ -38,6 +38,22 @@ pub(super) struct Inlet {
     position: i64,
     keep_from: EventTime,
     pub(super) fact_in_flight: bool,
+    /// Sum of the marks of all records read.
+    marks: u64,
+    /// The same when the first of those that wait as leaps came.
+    marks_at_wait: u64,
+    horizon: Horizon,
+}
+
+/// What an earlier owner read must be found again.
+#[derive(Debug)]
+enum Horizon {
+    /// From here to there the marks must add up to this.
+    Open { from: i64, to: i64, marks: u64 },
+    /// They did, or there was nothing to check.
+    Checked,
+    /// They didn't, from here to there.
+    Differs(i64, i64),
 }
 
 /// Records that never get to the join, by the pane of the running max behind which they were read.
@@ -58,17 +74,24 @@ enum Kept {
     Unreadable(String),
 }
 
-/// A place to re-read from: no record before `offset` lies beyond `passed`.
+/// A place to re-read from: no record before its start lies beyond `passed`.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     /// The running max that was reached next.
     reached: EventTime,
-    /// Where to read from; what waited as a leap lies behind it.
-    offset: i64,
-    /// The running max at `offset`.
-    before: EventTime,
-    /// The running max just before `reached`: above `before` if facts let time pass while some waited.
+    /// The running max just before: above the start's if facts let time pass while some waited.
     passed: EventTime,
+    start: Start,
+}
+
+/// Where a re-read begins; what waited as a leap lies behind it.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    offset: i64,
+    /// The running max there.
+    max: EventTime,
+    /// Sum of the marks of the records before it.
+    marks: u64,
 }
 
 /// What the decoder made of a record that carries a time.
@@ -92,9 +115,8 @@ impl Inlet {
             vitals: VitalsCounter::new(&spec.dimensions, vitals),
             bounds: VecDeque::from([Bound {
                 reached: from.max,
-                offset: from.offset,
-                before: from.max,
                 passed: from.max,
+                start: Start { offset: from.offset, max: from.max, marks: 0 },
             }]),
             known: pending.clone(),
             pending: pending.into(),
@@ -103,6 +125,9 @@ impl Inlet {
             position: from.offset,
             keep_from: EventTime::START,
             fact_in_flight: false,
+            marks: 0,
+            marks_at_wait: 0,
+            horizon: Horizon::Open { from: from.offset, to: from.read_to, marks: from.marks },
         }
     }
 
@@ -159,7 +184,7 @@ impl Inlet {
     }
 
     fn obey(&mut self, fact: Fact) {
-        let (before, start) = (self.clock.max(), self.clock.start(self.position));
+        let (before, start) = (self.clock.max(), self.start());
         self.clock.obey(fact.time, fact.end, &mut self.freed);
         self.take_freed(start);
         let max = self.clock.max();
@@ -170,15 +195,23 @@ impl Inlet {
     }
 
     /// Takes a record that couldn't be read and tells no time.
-    pub(super) fn skip(&mut self, offset: i64) {
+    pub(super) fn skip(&mut self, offset: i64, mark: u64) {
         self.position = offset + 1;
+        self.marks = self.marks.wrapping_add(mark);
         let side = self.side_at(self.clock.max(), offset);
         side.undecodable += 1;
     }
 
     /// Takes a record that tells its time; `stamped` is its Kafka time stamp in microseconds.
-    pub(super) fn take(&mut self, offset: i64, stamped: Option<i64>, record: Timed<'_>) {
-        let start = self.clock.start(self.position);
+    pub(super) fn take(
+        &mut self,
+        (offset, mark): (i64, u64),
+        stamped: Option<i64>,
+        record: Timed<'_>,
+    ) {
+        let start = self.start();
+        let marks = self.marks;
+        self.marks = marks.wrapping_add(mark);
         self.position = offset + 1;
         let time = match &record {
             Timed::Observation(observation) => observation.time,
@@ -192,6 +225,9 @@ impl Inlet {
                 }
                 Timed::Unreadable(id, _) => Kept::Unreadable(id),
             };
+            if self.clock.waiting() == 0 {
+                self.marks_at_wait = marks;
+            }
             self.clock.feed(offset, time, keep, &mut self.freed);
         } else {
             // It passes at once, so nothing of it is copied.
@@ -210,7 +246,7 @@ impl Inlet {
         self.take_freed(start);
     }
 
-    fn take_freed(&mut self, start: (i64, EventTime)) {
+    fn take_freed(&mut self, start: Start) {
         if self.freed.passed.is_empty() && self.freed.quarantined.is_empty() {
             return;
         }
@@ -280,25 +316,54 @@ impl Inlet {
         self.held.offsets(pane).map(|held| include(side, held)).or(side)
     }
 
-    fn bound(&mut self, reached: EventTime, passed: EventTime, (offset, before): (i64, EventTime)) {
+    /// Where a re-read that sees what waits has to start.
+    fn start(&self) -> Start {
+        let (offset, max) = self.clock.start(self.position);
+        let marks = if self.clock.waiting() == 0 { self.marks } else { self.marks_at_wait };
+        Start { offset, max, marks }
+    }
+
+    fn bound(&mut self, reached: EventTime, passed: EventTime, start: Start) {
         let last = self.bounds.back().map(|bound| bound.reached);
         if last.is_none_or(|last| last.floor(GRANULE) < reached.floor(GRANULE)) {
-            self.bounds.push_back(Bound { reached, offset, before, passed });
+            self.bounds.push_back(Bound { reached, passed, start });
         }
     }
 
     /// Where to re-read so that everything from `need` on is seen, and the vitals go on.
     pub(super) fn resume(&self, need: EventTime) -> ResumePoint {
-        let fits = |bound: &&Bound| bound.passed < need && bound.offset <= self.vitals.flushed();
-        let oldest = self.bounds.front();
-        let (offset, max) = self
-            .bounds
-            .iter()
-            .rev()
-            .find(fits)
-            .or(oldest)
-            .map_or_else(|| self.clock.start(self.position), |b| (b.offset, b.before));
-        ResumePoint { input: self.input, offset, max }
+        let fits =
+            |bound: &&Bound| bound.passed < need && bound.start.offset <= self.vitals.flushed();
+        let bound = self.bounds.iter().rev().find(fits).or_else(|| self.bounds.front());
+        let Start { offset, max, marks } = bound.map_or_else(|| self.start(), |bound| bound.start);
+        let marks = self.marks.wrapping_sub(marks);
+        ResumePoint { input: self.input, offset, max, read_to: self.position, marks }
+    }
+
+    /// Checks the horizon if the record at `offset`, the next one, lies behind it.
+    pub(super) fn check_before(&mut self, offset: i64) {
+        if let Horizon::Open { from, to, marks } = self.horizon
+            && to <= offset
+        {
+            let same = marks == self.marks;
+            self.horizon = if same { Horizon::Checked } else { Horizon::Differs(from, to) };
+        }
+    }
+
+    /// The range in which other records were found than an earlier owner read, once.
+    pub(super) fn take_difference(&mut self) -> Option<(i64, i64)> {
+        self.check_before(self.position);
+        let Horizon::Differs(from, to) = self.horizon else { return None };
+        self.horizon = Horizon::Checked;
+        Some((from, to))
+    }
+
+    /// Up to where records are read again, if they still are.
+    pub(super) const fn reads_again_to(&self) -> Option<i64> {
+        match self.horizon {
+            Horizon::Open { to, .. } => Some(to),
+            Horizon::Checked | Horizon::Differs(..) => None,
+        }
     }
 
     /// Facts at or after `offset`.
@@ -318,7 +383,7 @@ impl Inlet {
         self.held.forget_before(records);
         self.side = self.side.split_off(&panes);
         let keep = self.resume(need).offset;
-        while self.bounds.get(1).is_some_and(|next| next.offset <= keep) {
+        while self.bounds.get(1).is_some_and(|next| next.start.offset <= keep) {
             self.bounds.pop_front();
         }
         self.known.retain(|fact| keep <= fact.offset);

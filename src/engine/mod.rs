@@ -14,7 +14,7 @@ mod task;
 
 pub mod evaluator;
 
-pub use effect::{DeadLetter, Effect, Input};
-pub use recover::{Frame, valid};
+pub use effect::{DeadLetter, Differs, Effect, Input};
+pub use recover::{Epoch, Frame, valid};
 pub use status::{ComparisonStatus, InputStatus, TaskStatus};
 pub use task::Task;

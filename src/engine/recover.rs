@@ -4,9 +4,11 @@
 //! of older epochs after a claim are ignored by every reader. Knows nothing of: where frames are
 //! stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::entry::{Closed, Entry, Fact};
+use serde::{Deserialize, Serialize};
+
+use crate::model::entry::{Closed, Entry, Fact, PairFile, ResumePoint};
 use crate::model::time::EventTime;
 
 /// One frame of a log: an entry and the epoch of the owner who wrote it.
@@ -18,19 +20,28 @@ pub struct Frame<E> {
     pub entry: E,
 }
 
+/// Tells the frames of one log that count, as they come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// Takes the next frame; whether it counts. A claim begins an epoch.
+    pub const fn admits(&mut self, position: u64, epoch: u64, is_claim: bool) -> bool {
+        if is_claim {
+            self.0 = position;
+        }
+        is_claim || epoch == self.0
+    }
+}
+
 /// The entries that count, with their positions.
 pub fn valid<E>(
     frames: impl IntoIterator<Item = (u64, Frame<E>)>,
     is_claim: impl Fn(&E) -> bool,
 ) -> impl Iterator<Item = (u64, E)> {
-    let mut epoch = 0;
-    frames.into_iter().filter_map(move |(position, frame)| {
-        if is_claim(&frame.entry) {
-            epoch = position;
-            Some((position, frame.entry))
-        } else {
-            (frame.epoch == epoch).then_some((position, frame.entry))
-        }
+    let mut current = Epoch::default();
+    frames.into_iter().filter_map(move |(position, Frame { epoch, entry })| {
+        current.admits(position, epoch, is_claim(&entry)).then_some((position, entry))
     })
 }
 
@@ -50,7 +61,8 @@ pub(super) struct Recovered {
 pub(super) struct LastClosed {
     pub(super) to: EventTime,
     pub(super) rows_from: EventTime,
-    pub(super) resume: [crate::model::entry::ResumePoint; 2],
+    pub(super) files: Vec<PairFile>,
+    pub(super) resume: [ResumePoint; 2],
 }
 
 impl Recovered {
@@ -77,9 +89,21 @@ impl Recovered {
         for fact in &closed.facts {
             self.add_fact(*fact);
         }
-        let Closed { comparison, to, rows_from, resume, .. } = closed;
-        let last = LastClosed { to: *to, rows_from: *rows_from, resume: *resume };
+        let Closed { comparison, to, rows_from, resume, files, vitals, .. } = closed;
+        for (input, to) in (0..).zip(vitals) {
+            let known = self.vitals.entry(input).or_insert(*to);
+            *known = (*known).max(*to);
+        }
+        let (files, resume) = (files.clone(), *resume);
+        let last = LastClosed { to: *to, rows_from: *rows_from, files, resume };
         self.closed.insert(*comparison, last);
+    }
+
+    /// First pane whose rows aren't in place, given the files that are.
+    pub(super) fn rows_to(&self, comparison: u8, in_place: &BTreeSet<String>) -> EventTime {
+        let Some(last) = self.closed.get(&comparison) else { return EventTime::START };
+        let files = last.files.iter().take_while(|file| in_place.contains(&file.name));
+        files.map(|file| file.to).fold(last.rows_from, EventTime::max)
     }
 
     fn add_fact(&mut self, fact: Fact) {

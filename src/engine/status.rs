@@ -11,6 +11,8 @@ pub struct InputStatus {
     pub position: i64,
     /// Running max of event time.
     pub max: EventTime,
+    /// Records before this offset are read again, if any are.
+    pub reads_again_to: Option<i64>,
     /// Records that wait as leaps.
     pub waiting: usize,
     /// Records held for the join.

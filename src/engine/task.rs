@@ -4,17 +4,19 @@
 //! what its log says about a pane is a pure function of the input logs and the facts written in it,
 //! whoever read them in whatever order. Knows nothing of: other tasks, rules, the world.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::closing::{Comparison, Rolled, Workspace};
-use super::effect::{DeadLetter, Effect, Input};
+use super::effect::{DeadLetter, Differs, Effect, Input};
 use super::inlet::{Inlet, Timed};
 use super::recover::Recovered;
 use super::status::{ComparisonStatus, InputStatus, TaskStatus};
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
-use crate::model::entry::{ArmVitals, Closed, Entry, Fact, ResumePoint, Vitals};
+use crate::model::entry::{ArmVitals, Closed, Entry, Fact, PairFile, Pane, ResumePoint, Vitals};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -41,22 +43,22 @@ pub struct Task {
 }
 
 impl Task {
-    /// A new owner, going on from the valid entries of the task's log (none for a new task).
+    /// A new owner, going on from the valid entries of the task's log (none for a new task); of the
+    /// files that the last ones name, `in_place` are.
     #[must_use]
     pub fn recover<'e>(
         spec: Arc<PipelineSpec>,
         partition: u32,
         log: impl IntoIterator<Item = &'e Entry>,
+        in_place: &BTreeSet<String>,
     ) -> Self {
         let state = Recovered::read(log);
-        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| {
-            let last = state.closed.get(&number);
-            Comparison {
-                number,
-                closed_to: last.map_or(EventTime::START, |last| last.to),
-                rows_to: last.map_or(EventTime::START, |last| last.rows_from),
-                rows: Vec::new(),
-            }
+        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison {
+            number,
+            closed_to: state.closed.get(&number).map_or(EventTime::START, |last| last.to),
+            rows_to: state.rows_to(number, in_place),
+            rows: Vec::new(),
+            named: VecDeque::new(),
         });
         let inlets = (0..=spec.candidates.len()).map(|input| {
             let number = u8::try_from(input).unwrap_or(u8::MAX);
@@ -65,11 +67,10 @@ impl Task {
                 .filter(|(candidate, _)| input == 0 || *candidate + 1 == number)
                 .map(|(candidate, _)| match state.closed.get(&candidate) {
                     Some(last) => last.resume[usize::from(input != 0)],
-                    None => ResumePoint { input: number, offset: 0, max: EventTime::START },
+                    None => ResumePoint::beginning(number),
                 })
                 .min_by_key(|resume| resume.offset);
-            let from =
-                resume.unwrap_or(ResumePoint { input: number, offset: 0, max: EventTime::START });
+            let from = resume.unwrap_or_else(|| ResumePoint::beginning(number));
             let facts: Vec<Fact> =
                 state.facts.iter().filter(|fact| fact.input == number).copied().collect();
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
@@ -121,6 +122,11 @@ impl Task {
                 }
                 self.advance();
             }
+            Input::Completed { comparison, name } => {
+                if let Some(of) = self.comparisons.get_mut(usize::from(comparison)) {
+                    of.completed(name);
+                }
+            }
             Input::Finish { time } => self.finish(time),
             Input::Flush => self.flush(),
         }
@@ -135,6 +141,11 @@ impl Task {
     #[must_use]
     pub fn position(&self, input: usize) -> i64 {
         self.inlets.get(input).map_or(0, Inlet::position)
+    }
+
+    /// Up to where each input must hold what an earlier owner read.
+    pub fn horizons(&self) -> impl Iterator<Item = (usize, i64)> {
+        self.inlets.iter().enumerate().filter_map(|(at, i)| Some((at, i.reads_again_to()?)))
     }
 
     /// Running max of an input.
@@ -167,6 +178,7 @@ impl Task {
         let inputs = self.inlets.iter().map(|inlet| InputStatus {
             position: inlet.position(),
             max: inlet.max(),
+            reads_again_to: inlet.reads_again_to(),
             waiting: inlet.waiting(),
             held_records: inlet.held.len(),
             held_bytes: inlet.held.bytes(),
@@ -204,6 +216,7 @@ impl Task {
         }
         debug_assert!(!inlet.fact_in_flight, "nothing is read while a fact is on its way");
         inlet.obey_before(record.offset);
+        inlet.check_before(record.offset);
         let fresh = inlet.vitals.wants(record.offset);
         match self.decoder.decode(input, record.value) {
             Ok(observation) => {
@@ -211,23 +224,28 @@ impl Task {
                     inlet.vitals.add(record.offset, &observation);
                 }
                 let stamped = record.timestamp_ms.map(|ms| ms.saturating_mul(1000));
-                inlet.take(record.offset, stamped, Timed::Observation(observation));
+                let mark = mark(record.offset, observation.request_id.as_bytes());
+                inlet.take((record.offset, mark), stamped, Timed::Observation(observation));
             }
             Err(reject) => {
                 if fresh {
                     inlet.vitals.add_undecodable(record.offset);
                     self.effects.push_back(dead_letter(input, record, &reject));
                 }
+                let mark = mark(record.offset, record.value.unwrap_or_default());
                 match (reject.request_id, reject.time) {
                     (Some(id), Some(time)) => {
                         let timed = Timed::Unreadable(id.into_owned(), time);
-                        inlet.take(record.offset, None, timed);
+                        inlet.take((record.offset, mark), None, timed);
                     }
-                    _ => inlet.skip(record.offset),
+                    _ => inlet.skip(record.offset, mark),
                 }
             }
         }
         inlet.obey_due();
+        if let Some((from, to)) = inlet.take_difference() {
+            self.effects.push_back(Effect::Differs(Differs { input, from, to }));
+        }
     }
 
     fn flush_vitals(&mut self) {
@@ -279,29 +297,28 @@ impl Task {
 
     /// Vitals first, so that no resume point lies behind what they have counted; then the files
     /// that the entry names; then the entry.
-    fn log_closed(
-        &mut self,
-        at: usize,
-        panes: Vec<crate::model::entry::Pane>,
-        rolled: Vec<Rolled>,
-    ) {
+    fn log_closed(&mut self, at: usize, panes: Vec<Pane>, rolled: Vec<Rolled>) {
         self.flush_vitals();
         let Comparison { number, closed_to, .. } = self.comparisons[at];
-        let mut files = Vec::new();
         for Rolled { from, rows } in rolled {
-            let name = self.file_name(at, from, rows.last().map_or(from, |row| row.pane));
-            files.push(name.clone());
+            let last = rows.last().map_or(from, |row| row.pane);
+            let name = self.file_name(at, from, last);
+            let file = PairFile { from, to: last.plus(self.spec.time.pane), name: name.clone() };
+            self.comparisons[at].named.push_back(file);
             self.effects.push_back(Effect::Stage { name, comparison: number, rows });
         }
         let rows_from = self.comparisons[at].rows_from();
+        let files = self.comparisons[at].named.iter().cloned().collect();
+        let vitals = self.inlets.iter().map(|inlet| inlet.vitals.flushed()).collect();
         let need = self.need(at);
         let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
         let facts = resume
             .iter()
             .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
         let facts = facts.collect();
+        let comparison = number;
         let closed =
-            Closed { comparison: number, to: closed_to, panes, resume, facts, files, rows_from };
+            Closed { comparison, to: closed_to, panes, resume, facts, files, rows_from, vitals };
         self.effects.push_back(Effect::Append(Entry::Closed(closed)));
         self.forget();
     }
@@ -412,6 +429,12 @@ struct TimeBack {
     wait: Span,
     skew: Span,
     pane: Span,
+}
+
+/// What a record leaves behind, so that who reads it again knows it: its id, or its bytes where none
+/// could be read.
+fn mark(offset: i64, bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, offset.cast_unsigned())
 }
 
 fn dead_letter(input: usize, record: &Record<'_>, reject: &Reject<'_>) -> Effect {

@@ -36,6 +36,29 @@ pub struct ResumePoint {
     pub offset: i64,
     /// Running max of the partition before that offset.
     pub max: EventTime,
+    /// The horizon was read up to here (exclusive).
+    pub read_to: i64,
+    /// Sum of the records' marks from `offset` to `read_to`: who reads them again must find the same.
+    pub marks: u64,
+}
+
+impl ResumePoint {
+    /// The beginning of an input.
+    #[must_use]
+    pub const fn beginning(input: u8) -> Self {
+        Self { input, offset: 0, max: EventTime::START, read_to: 0, marks: 0 }
+    }
+}
+
+/// A file of pair rows.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct PairFile {
+    /// First pane it holds rows of.
+    pub from: EventTime,
+    /// End of the last one.
+    pub to: EventTime,
+    /// Its name, without folder.
+    pub name: String,
 }
 
 /// Ids that illustrate a pane, so that a verdict can name requests.
@@ -169,10 +192,13 @@ pub struct Closed {
     pub resume: [ResumePoint; 2],
     /// Facts at or after the resume points, of both inputs.
     pub facts: Vec<Fact>,
-    /// Pair files that this entry completes: staged and durable before it, renamed after it.
-    pub files: Vec<String>,
-    /// First pane whose pair rows are in no completed file.
+    /// Pair files that are staged and durable, and not known to be in place yet: they are put there
+    /// after this entry. Oldest first.
+    pub files: Vec<PairFile>,
+    /// First pane whose pair rows are in no file that is known to be in place.
     pub rows_from: EventTime,
+    /// By input the first offset that no vitals before this entry cover.
+    pub vitals: Vec<i64>,
 }
 
 /// Vitals of one arm and segment.
@@ -292,7 +318,20 @@ pub enum Weighing {
     State {
         /// The state, opaque to the log.
         bytes: Vec<u8>,
-        /// Files that this entry completes.
-        files: Vec<String>,
+        /// Files that are staged and durable; they are put in place after this entry.
+        files: Vec<TableFile>,
     },
+}
+
+/// A file of the evaluator's rows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TableFile {
+    /// `windows`, `panes` or `decisions`.
+    pub table: String,
+    /// Which candidate.
+    pub comparison: u8,
+    /// First time that it holds; it lies in the folder of that day.
+    pub first: EventTime,
+    /// Its name, without folder.
+    pub name: String,
 }

@@ -11,6 +11,12 @@ pub struct EventTime {
     us: i64,
 }
 
+impl Default for EventTime {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
 impl EventTime {
     /// Before every record: the running max of a partition that has shown nothing yet.
     pub const START: Self = Self { us: i64::MIN };

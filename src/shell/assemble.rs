@@ -1,157 +1,127 @@
-//! Puts an engine together: from its log, or from nothing.
+//! Puts an engine together: with the log of its pipeline, or with one in memory.
 //!
-//! In: a pipeline, a number of partitions. Out: a driver and where to begin reading. Holds: what
-//! valid entries name is completed before anything else happens; a new owner claims every stream.
-//! Knows nothing of: where records come from.
+//! In: a pipeline, a number of partitions. Out: a driver that owns nothing yet. Holds: sinks are those
+//! of the pipeline file, or files in a replay. Knows nothing of: where records come from.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use super::clock::HostClock;
-use super::driver::{Driver, Ledger};
+use super::driver::{Driver, Hands, Tables as _};
+use super::kafka::admin::prepare_log;
 use super::kafka::producer::{ControlProducer, DeadLetterProducer};
-use super::log::{Contents, Log};
-use super::sink::{Letters, Lines, Signals};
-use super::tables::Stage;
+use super::log::file::FileLog;
+use super::log::kafka::{KafkaLog, LogTopics};
+use super::log::{Log, LogFrame, Stream};
+use super::sink::{Letters, Lines, Signals, SignalsTo};
+use super::tables::{Owner, Stage};
 use crate::config::Pipeline;
-use crate::config::endpoint::Endpoints;
-use crate::engine::evaluator::Evaluator;
-use crate::engine::{Frame, Task, valid};
-use crate::model::entry::{Entry, Weighing};
+use crate::config::endpoint::{Endpoints, LogEndpoint};
 
-/// Offsets to begin at, by partition and input.
-pub type Offsets = Vec<Vec<i64>>;
-
-/// An engine that goes on from its log.
+/// An engine with the log that the pipeline names.
 ///
 /// # Errors
 /// The log, the tables or the topics refuse.
-pub fn durable(
-    pipeline: &Pipeline,
-    partitions: u32,
-    clock: HostClock,
-) -> Result<(Driver, Offsets)> {
+pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result<Driver> {
     let Pipeline { spec, endpoints, .. } = pipeline;
-    let (mut log, contents) = Log::open(&endpoints.log, partitions)?;
-    if let Some(torn) = &contents.torn {
-        tracing::warn!(torn, "A crash tore the log's tail; nothing that was promised is lost.");
-    }
-    let (tasks, weighings) = valid_entries(contents);
-    check_config(spec.config_hash, &tasks)?;
+    let (tasks_log, evaluator_log): (Box<dyn Log>, Box<dyn Log>) = match &endpoints.log {
+        LogEndpoint::Folder(folder) => {
+            let (log, torn) = FileLog::open(folder, partitions)?;
+            if let Some(torn) = torn {
+                tracing::warn!(
+                    torn,
+                    "A crash tore the log's tail; nothing that was promised is lost."
+                );
+            }
+            (Box::new(log.handle()), Box::new(log))
+        }
+        LogEndpoint::Topic { name, retention_ms } => {
+            let kafka = endpoints.kafka.as_ref().context("a log on Kafka needs `kafka`")?;
+            let topics = LogTopics::new(name);
+            prepare_log(kafka, &topics.wanted(partitions), *retention_ms)?;
+            (
+                Box::new(KafkaLog::new(kafka, topics.clone())?),
+                Box::new(KafkaLog::new(kafka, topics)?),
+            )
+        }
+    };
     let tables = Stage::new(&endpoints.output, spec)?;
-    let (completed, removed) = tables.recover(&named(&tasks, &weighings))?;
-    if completed + removed != 0 {
-        tracing::info!(
-            completed,
-            removed,
-            "Staged files of an earlier run were completed or removed."
-        );
-    }
-    #[expect(clippy::cast_sign_loss, reason = "a nonce")]
-    let nonce = clock.now().us() as u64 ^ u64::from(std::process::id());
-    for task in 0..partitions {
-        log.claim_task(task, spec.config_hash, nonce)?;
-    }
-    log.claim_evaluator(spec.config_hash, nonce)?;
-    log.sync()?;
-    let sinks = sinks(endpoints, false)?;
-    put_together(pipeline, &tasks, &weighings, Ledger::Durable(Box::new(log)), tables, sinks)
+    let (signals, letters) = sinks(endpoints, false)?;
+    let nonce = nonce(clock);
+    let hands = Hands {
+        tasks_log,
+        evaluator_log,
+        tables: Box::new(tables),
+        signals: Box::new(signals),
+        letters: Box::new(letters),
+        nonce,
+    };
+    Ok(Driver::new(Arc::new(spec.clone()), partitions, hands))
 }
 
-/// An engine that starts from nothing but `known` facts by task and keeps no log; signals and letters
-/// go to files in `out`.
+/// An engine that owns all tasks, starts from nothing but `known` frames, and keeps no log; signals and
+/// letters go to files in the output folder.
 ///
 /// # Errors
 /// The folder refuses.
 pub fn in_memory(
     pipeline: &Pipeline,
     partitions: u32,
-    known: Option<Vec<Vec<(u64, Entry)>>>,
-) -> Result<(Driver, Offsets)> {
+    known: BTreeMap<Stream, Vec<LogFrame>>,
+) -> Result<Driver> {
     let Pipeline { spec, endpoints, .. } = pipeline;
-    let tables = Stage::new(&endpoints.output, spec)?;
-    tables.recover(&[])?;
-    let tasks = known.unwrap_or_else(|| vec![Vec::new(); partitions as usize]);
-    let ledger = Ledger::Memory { positions: vec![0; partitions as usize] };
+    let mut tables = Stage::new(&endpoints.output, spec)?;
+    let tasks = (0..partitions).map(Stream::Task);
+    for stream in tasks.chain([Stream::Evaluator]) {
+        tables.clear_older(Owner { stream, epoch: u64::MAX })?;
+    }
+    let log = FileLog::in_memory(known);
     let files = Endpoints { control_topic: None, dead_letter_topic: None, ..endpoints.clone() };
-    put_together(pipeline, &tasks, &[], ledger, tables, sinks(&files, true)?)
+    let (signals, letters) = sinks(&files, true)?;
+    let hands = Hands {
+        tasks_log: Box::new(log.handle()),
+        evaluator_log: Box::new(log),
+        tables: Box::new(tables),
+        signals: Box::new(signals),
+        letters: Box::new(letters),
+        nonce: 0,
+    };
+    let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
+    own_all(&mut driver)?;
+    Ok(driver)
 }
 
-fn put_together(
-    pipeline: &Pipeline,
-    tasks: &[Vec<(u64, Entry)>],
-    weighings: &[Weighing],
-    ledger: Ledger,
-    tables: Stage,
-    sinks: (Signals, Letters),
-) -> Result<(Driver, Offsets)> {
-    let spec = Arc::new(pipeline.spec.clone());
-    let evaluator = Evaluator::recover(Arc::clone(&spec), tasks, weighings)
-        .map_err(anyhow::Error::msg)
-        .context("go on from the log")?;
-    let owners: Vec<Task> = (0_u32..)
-        .zip(tasks)
-        .map(|(number, entries)| {
-            Task::recover(Arc::clone(&spec), number, entries.iter().map(|(_, entry)| entry))
-        })
-        .collect();
-    let inputs = spec.candidates.len() + 1;
-    let offsets =
-        owners.iter().map(|task| (0..inputs).map(|input| task.position(input)).collect()).collect();
-    Ok((Driver::new(spec, (owners, evaluator), ledger, tables, sinks), offsets))
-}
-
-/// By task the valid entries with their positions, and the evaluator's.
-#[must_use]
-pub fn valid_entries(contents: Contents) -> (Vec<Vec<(u64, Entry)>>, Vec<Weighing>) {
-    let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
-    let tasks = contents
-        .tasks
-        .into_iter()
-        .map(|frames: Vec<(u64, Frame<Entry>)>| valid(frames, is_claim).collect());
-    let is_claim = |entry: &Weighing| matches!(entry, Weighing::Claim { .. });
-    let weighings = valid(contents.evaluator, is_claim).map(|(_, entry)| entry).collect();
-    (tasks.collect(), weighings)
-}
-
-/// Files that valid entries name.
-fn named(tasks: &[Vec<(u64, Entry)>], weighings: &[Weighing]) -> Vec<String> {
-    let of_tasks = tasks.iter().flatten().filter_map(|(_, entry)| match entry {
-        Entry::Closed(closed) => Some(&closed.files),
-        Entry::Claim { .. } | Entry::Fact(_) | Entry::Vitals(_) => None,
-    });
-    let of_evaluator = weighings.iter().filter_map(|entry| match entry {
-        Weighing::State { files, .. } => Some(files),
-        Weighing::Claim { .. }
-        | Weighing::Cut { .. }
-        | Weighing::Panes { .. }
-        | Weighing::Sent { .. } => None,
-    });
-    of_tasks.chain(of_evaluator).flatten().cloned().collect()
-}
-
-/// A change of meaning on a running log isn't built yet: two meanings must not mix in one window.
-fn check_config(hash: u64, tasks: &[Vec<(u64, Entry)>]) -> Result<()> {
-    let other = tasks.iter().flatten().find_map(|(_, entry)| match entry {
-        Entry::Claim { config, .. } if *config != hash => Some(*config),
-        _ => None,
-    });
-    anyhow::ensure!(
-        other.is_none(),
-        "the log was written by another version of this pipeline file (configuration {:016x}, now {hash:016x}); \
-         restore the file, or give the new one its own `log.directory`",
-        other.unwrap_or_default()
-    );
+/// Claims every task, and waits until all have begun.
+///
+/// # Errors
+/// The log refused.
+pub fn own_all(driver: &mut Driver) -> Result<()> {
+    for partition in 0..driver.partitions {
+        driver.claim(partition)?;
+    }
+    driver.settle()?;
+    while !driver.is_settled() {
+        super::clock::idle(std::time::Duration::from_millis(1));
+        driver.settle()?;
+    }
+    driver.forget_history();
     Ok(())
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a nonce")]
+fn nonce(clock: HostClock) -> u64 {
+    let host = u64::from(std::process::id()) << 40;
+    (clock.now().us() as u64 ^ host).rotate_left(20)
 }
 
 fn sinks(endpoints: &Endpoints, fresh: bool) -> Result<(Signals, Letters)> {
     let file = |name: &str| Lines::new(&Path::new(&endpoints.output).join(name), fresh);
     let signals = match (&endpoints.control_topic, &endpoints.kafka) {
-        (Some(topic), Some(kafka)) => Signals::Topic(ControlProducer::new(kafka)?, topic.clone()),
-        _ => Signals::File(file("signals.jsonl")),
+        (Some(topic), Some(kafka)) => SignalsTo::Topic(ControlProducer::new(kafka)?, topic.clone()),
+        _ => SignalsTo::File(file("signals.jsonl")),
     };
     let topics = endpoints.topics.clone();
     let letters = match (&endpoints.dead_letter_topic, &endpoints.kafka) {
@@ -160,5 +130,5 @@ fn sinks(endpoints: &Endpoints, fresh: bool) -> Result<(Signals, Letters)> {
         }
         _ => Letters::File(file("dead_letters.jsonl"), topics),
     };
-    Ok((signals, letters))
+    Ok((Signals::new(signals), letters))
 }

@@ -60,14 +60,21 @@ impl Source for FileSource {
         u32::try_from(self.files.len()).unwrap_or(u32::MAX)
     }
 
-    fn begin(&mut self, offsets: &[Vec<i64>]) -> Result<(), SourceError> {
-        for (files, offsets) in self.files.iter_mut().zip(offsets) {
+    fn begin(
+        &mut self,
+        partition: u32,
+        offsets: &[i64],
+        _: &[(usize, i64)],
+    ) -> Result<(), SourceError> {
+        if let Some(files) = self.files.get_mut(partition as usize) {
             for (file, offset) in files.iter_mut().zip(offsets) {
                 file.skip_to = *offset;
             }
         }
         Ok(())
     }
+
+    fn end(&mut self, _: u32) {}
 
     fn drain(
         &mut self,

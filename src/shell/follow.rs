@@ -5,13 +5,14 @@
 //! order; vitals that come out otherwise mean other records, and stop it. Knows nothing of: the host's
 //! clock.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use super::assemble::valid_entries;
 use super::driver::Driver;
-use super::log::Contents;
+use super::log::{Body, LogFrame, Stream, valid};
+use super::replay::begin;
 use super::source::Source;
 use super::stop::Stop;
 use crate::engine;
@@ -36,19 +37,18 @@ impl Recorded {
     /// Reads the log of a run of the same configuration.
     ///
     /// # Errors
-    /// It was another configuration's, or another number of partitions'.
-    pub fn read(contents: Contents, config: u64, partitions: u32) -> Result<Self> {
-        let (tasks, weighings) = valid_entries(contents);
-        ensure!(
-            tasks.len() == partitions as usize,
-            "the recorded log has {} partitions, the sources have {partitions}",
-            tasks.len()
-        );
+    /// It was another configuration's.
+    pub fn read(
+        mut frames: BTreeMap<Stream, Vec<LogFrame>>,
+        config: u64,
+        tasks: u32,
+    ) -> Result<Self> {
         let (mut facts, mut vitals) = (Vec::new(), Vec::new());
-        for entries in tasks {
+        for task in 0..tasks {
             let (mut of_task, mut seconds) = (Vec::new(), VecDeque::new());
-            for (_, entry) in entries {
-                match entry {
+            for frame in valid(frames.remove(&Stream::Task(task)).unwrap_or_default()) {
+                let Body::Task(entry) = frame.body else { continue };
+                match Arc::unwrap_or_clone(entry) {
                     Entry::Claim { config: other, .. } => ensure!(
                         other == config,
                         "the recorded log belongs to configuration {other:016x}, this pipeline is {config:016x}; \
@@ -62,15 +62,35 @@ impl Recorded {
             facts.push(of_task);
             vitals.push(seconds);
         }
+        let mut weighings = Vec::new();
+        for frame in valid(frames.remove(&Stream::Evaluator).unwrap_or_default()) {
+            if let Body::Evaluator(weighing) = frame.body
+                && matches!(*weighing, Weighing::Cut { .. } | Weighing::Panes { .. })
+            {
+                weighings.push(Arc::unwrap_or_clone(weighing));
+            }
+        }
+        ensure!(
+            frames.is_empty(),
+            "the recorded log has more partitions than the sources, which have {tasks}"
+        );
         Ok(Self { facts, vitals, weighings })
     }
 
-    /// Its facts, as entries that a task recovers from.
+    /// Its facts, as the frames of a log that tasks begin with.
     #[must_use]
-    pub fn facts(&self) -> Vec<Vec<(u64, Entry)>> {
-        let entries =
-            |facts: &Vec<Fact>| facts.iter().map(|fact| (0, Entry::Fact(*fact))).collect();
-        self.facts.iter().map(entries).collect()
+    pub fn facts(&self) -> BTreeMap<Stream, Vec<LogFrame>> {
+        let frames = |(task, facts): (u32, &Vec<Fact>)| {
+            let stream = Stream::Task(task);
+            let frame = |(position, fact): (u64, &Fact)| LogFrame {
+                stream,
+                position,
+                epoch: 0,
+                body: Body::Task(Arc::new(Entry::Fact(*fact))),
+            };
+            (stream, (1..).zip(facts).map(frame).collect())
+        };
+        (0..).zip(&self.facts).map(frames).collect()
     }
 
     /// Whether the run read bounded inputs to their end.
@@ -90,14 +110,12 @@ pub fn run(
     stop: &Stop,
     mut progress: impl FnMut(u64),
 ) -> Result<()> {
-    for task in &mut driver.tasks {
-        task.follow();
-    }
-    driver.evaluator.follow();
-    driver.settle()?;
+    driver.repeat();
+    begin(driver, source)?;
     let mut total = 0;
     for weighing in std::mem::take(&mut recorded.weighings) {
-        while !driver.evaluator.can_weigh(&weighing) && !stop.is_set() {
+        let can = |driver: &Driver| driver.evaluator().is_some_and(|e| e.can_weigh(&weighing));
+        while !can(driver) && !stop.is_set() {
             let more = second(driver, source, &mut recorded, &mut total)?;
             ensure!(more, "the recorded log weighs what its vitals never read: it isn't whole");
             progress(total);
@@ -106,10 +124,7 @@ pub fn run(
     }
     while second(driver, source, &mut recorded, &mut total)? {}
     progress(total);
-    if recorded.was_bounded() {
-        driver.evaluator.handle(engine::evaluator::Input::End);
-    }
-    driver.flush()
+    driver.end(recorded.was_bounded())
 }
 
 /// Follows the next second of vitals of every task; whether there was one.
@@ -120,14 +135,16 @@ fn second(
     total: &mut u64,
 ) -> Result<bool> {
     let mut any = false;
-    for number in 0..driver.tasks.len() {
-        let Some(vitals) = recorded.vitals[number].pop_front() else { continue };
+    for number in driver.partitions_owned() {
+        let Some(vitals) = recorded.vitals[number as usize].pop_front() else { continue };
         any = true;
         for (input, arm) in vitals.arms.iter().enumerate().filter(|(_, arm)| arm.from != arm.to) {
             *total += read_to(driver, source, (number, input), arm.to)?;
         }
-        driver.expect_vitals(u32::try_from(number)?, vitals.clone());
-        driver.tasks[number].handle(engine::Input::Recorded(&vitals));
+        driver.expect_vitals(number, vitals.clone());
+        if let Some(task) = driver.task_mut(number) {
+            task.handle(engine::Input::Recorded(&vitals));
+        }
         driver.settle()?;
     }
     Ok(any)
@@ -136,12 +153,12 @@ fn second(
 fn read_to(
     driver: &mut Driver,
     source: &mut dyn Source,
-    (number, input): (usize, usize),
+    (number, input): (u32, usize),
     end: i64,
 ) -> Result<u64> {
     let mut total = 0;
     loop {
-        let task = &mut driver.tasks[number];
+        let Some(task) = driver.task_mut(number) else { return Ok(total) };
         let left = usize::try_from(end - task.position(input)).unwrap_or(0);
         if left == 0 {
             return Ok(total);
@@ -149,12 +166,12 @@ fn read_to(
         let mut take = |records: &[Record<'_>]| {
             task.handle(engine::Input::Records { input, records, read_at: None });
         };
-        let read = source.drain(input, u32::try_from(number)?, left.min(BATCH), &mut take)?;
+        let read = source.drain(input, number, left.min(BATCH), &mut take)?;
         ensure!(
             read != 0,
             "the recorded run read partition {number} of input {input} up to offset {end}, the source ends at {}; \
              give the files that hold what it read",
-            driver.tasks[number].position(input)
+            driver.task(number).map_or(0, |task| task.position(input))
         );
         driver.counters.read(input, read);
         total += read as u64;

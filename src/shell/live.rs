@@ -2,23 +2,30 @@
 //!
 //! In: a source, a driver, a clock. Out: nothing but effects. Holds: the input that is furthest
 //! behind is read first, and none leads the others by more than `lead` while they have something to
-//! read; a second of vitals is weighed each second. Knows nothing of: Kafka.
+//! read; a second of vitals is weighed each second; what isn't handed out to this
+//! process isn't read. Knows nothing of: how entries are kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::assemble::own_all;
 use super::clock::{HostClock, idle};
 use super::driver::Driver;
 use super::http::{Published, Snapshot};
+use super::kafka::membership::{Change, Membership};
 use super::metrics;
 use super::source::Source;
 use super::stop::Stop;
 use crate::decide::words;
 use crate::engine::{self, Task};
+use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 
+/// How long to wait before a task is claimed again that another process claimed.
+const BACK_OFF: Span = Span::from_secs(2);
 /// Records of one input and partition that are taken at once.
 const BATCH: usize = 1024;
 /// A second, in the clock's time.
@@ -34,6 +41,8 @@ pub struct Live<'a> {
     pub driver: &'a mut Driver,
     /// Where records come from.
     pub source: &'a mut dyn Source,
+    /// Who says what is ours; without it everything is.
+    pub membership: Option<Membership>,
     /// The host's clock.
     pub clock: HostClock,
     /// Asked to leave?
@@ -50,6 +59,10 @@ struct Round {
     /// End offsets known last, by task and input.
     ends: Vec<Vec<i64>>,
     asked: bool,
+    /// What the group handed out last; `None` while it is deciding.
+    assigned: Option<Vec<u32>>,
+    /// Tasks that others claimed although they are ours, and when to claim them again.
+    again: BTreeMap<u32, EventTime>,
 }
 
 impl Live<'_> {
@@ -59,17 +72,23 @@ impl Live<'_> {
     /// What the world refused; what was written down before it stays true.
     pub fn run(&mut self) -> Result<()> {
         let inputs = self.driver.spec.candidates.len() + 1;
-        let tasks = self.driver.tasks.len();
         let mut round = Round {
             next_tick: self.clock.now().floor(SECOND).plus(SECOND),
-            ends: vec![vec![0; inputs]; tasks],
+            ends: vec![vec![0; inputs]; self.driver.partitions as usize],
             asked: false,
+            assigned: None,
+            again: BTreeMap::new(),
         };
-        self.driver.settle()?;
+        if self.membership.is_none() {
+            own_all(self.driver)?;
+            round.assigned = Some((0..self.driver.partitions).collect());
+        }
         while !self.stop.is_set() {
             self.source.pump().context("serve the source")?;
+            self.follow_group(&mut round)?;
             let read = self.read_all(&round)?;
             self.driver.settle()?;
+            self.begin_tasks(&mut round)?;
             self.ask_ends(&mut round)?;
             let now = self.clock.now();
             if round.next_tick <= now {
@@ -85,32 +104,85 @@ impl Live<'_> {
         self.leave()
     }
 
+    /// Claims what the group hands out and lets go what it takes away. A task that comes back goes on
+    /// as if nothing had been, unless somebody claimed it meanwhile.
+    fn follow_group(&mut self, round: &mut Round) -> Result<()> {
+        let Some(membership) = &mut self.membership else { return Ok(()) };
+        let now = self.clock.now();
+        while let Some(change) = membership.poll()? {
+            match change {
+                Change::Revoked => round.assigned = None,
+                Change::Assigned(list) => {
+                    let held: Vec<u32> = self.driver.holdings().map(|(p, _)| p).collect();
+                    for partition in held.iter().filter(|held| !list.contains(held)) {
+                        self.source.end(*partition);
+                        self.driver.release(*partition);
+                    }
+                    for partition in list.iter().filter(|partition| !held.contains(partition)) {
+                        self.driver.claim(*partition)?;
+                    }
+                    tracing::info!(partitions = ?list, "The group handed out partitions.");
+                    round.again.clear();
+                    round.assigned = Some(list);
+                }
+            }
+        }
+        round.again.retain(|partition, _| {
+            round.assigned.as_ref().is_some_and(|assigned| assigned.contains(partition))
+        });
+        let due = |(partition, at): (&u32, &EventTime)| (*at <= now).then_some(*partition);
+        let due: Vec<u32> = round.again.iter().filter_map(due).collect();
+        for partition in due {
+            round.again.remove(&partition);
+            self.driver.claim(partition)?;
+        }
+        Ok(())
+    }
+
+    /// Starts to read what has begun, and notices what others claimed.
+    fn begin_tasks(&mut self, round: &mut Round) -> Result<()> {
+        for begun in self.driver.take_begun() {
+            self.source.begin(begun.partition, &begun.offsets, &begun.horizons)?;
+        }
+        for partition in self.driver.take_superseded() {
+            self.source.end(partition);
+            anyhow::ensure!(
+                self.membership.is_some(),
+                "another process claimed partition {partition} of this pipeline; one of the two must stop"
+            );
+            round.again.insert(partition, self.clock.now().plus(BACK_OFF));
+        }
+        Ok(())
+    }
+
     /// Reads each task's inputs once, the one furthest behind first.
     fn read_all(&mut self, round: &Round) -> Result<usize> {
         let mut read = 0;
         let now = self.clock.now();
-        for number in 0..self.driver.tasks.len() {
-            let inputs = self.order(number);
+        for partition in round.assigned.iter().flatten().copied() {
+            if self.driver.is_choked(partition) {
+                continue;
+            }
+            let inputs = self.order(partition);
             for &input in &inputs {
-                if self.is_held_back(number, input, &inputs, &round.ends[number]) {
-                    continue;
+                let ends = &round.ends[partition as usize];
+                if !self.is_held_back(partition, input, &inputs, ends) {
+                    read += self.read(partition, input, now)?;
                 }
-                read += self.read(number, input, now)?;
             }
         }
         Ok(read)
     }
 
-    fn read(&mut self, number: usize, input: usize, now: EventTime) -> Result<usize> {
-        let partition = u32::try_from(number)?;
+    fn read(&mut self, partition: u32, input: usize, now: EventTime) -> Result<usize> {
+        let Some(task) = self.driver.task_mut(partition) else { return Ok(0) };
         let max = match &self.until {
             None => BATCH,
             Some(until) => {
-                let left = until[number][input] - self.driver.tasks[number].position(input);
+                let left = until[partition as usize][input] - task.position(input);
                 usize::try_from(left).unwrap_or(0).min(BATCH)
             }
         };
-        let task = &mut self.driver.tasks[number];
         if max == 0 || task.awaits(input) {
             return Ok(0);
         }
@@ -123,20 +195,21 @@ impl Live<'_> {
     }
 
     /// Inputs by running max, the one furthest behind first.
-    fn order(&self, number: usize) -> Vec<usize> {
-        let task = &self.driver.tasks[number];
+    fn order(&self, partition: u32) -> Vec<usize> {
         let mut inputs: Vec<usize> = (0..=self.driver.spec.candidates.len()).collect();
-        inputs.sort_by_key(|&input| (task.max(input), input));
+        if let Some(task) = self.driver.task(partition) {
+            inputs.sort_by_key(|&input| (task.max(input), input));
+        }
         inputs
     }
 
     /// Whether an input leads one that has something to read by more than `lead`.
-    fn is_held_back(&self, number: usize, input: usize, inputs: &[usize], ends: &[i64]) -> bool {
-        let task = &self.driver.tasks[number];
+    fn is_held_back(&self, partition: u32, input: usize, inputs: &[usize], ends: &[i64]) -> bool {
+        let Some(task) = self.driver.task(partition) else { return true };
         let lead = self.driver.spec.time.lead;
         inputs.iter().any(|&other| {
             task.max(other).plus(lead) < task.max(input)
-                && self.source.position(other, u32::try_from(number).unwrap_or(0)) < ends[other]
+                && self.source.position(other, partition) < ends[other]
         })
     }
 
@@ -150,17 +223,25 @@ impl Live<'_> {
         if self.until.is_some() {
             return Ok(());
         }
+        let owned = self.driver.partitions_owned();
+        // What others have closed isn't known here: then a task closes what it can.
+        let all_here = owned.len() == self.driver.partitions as usize;
         let needed: Vec<EventTime> = (0..self.driver.spec.candidates.len())
-            .map(|c| self.driver.tasks.iter().map(|t| t.closed_to(c)).max())
-            .map(|to| to.unwrap_or(EventTime::START))
+            .map(|c| self.driver.owned().map(|(_, task)| task.closed_to(c)).max())
+            .map(|to| if all_here { to.unwrap_or_default() } else { EventTime::END })
             .collect();
-        for (number, ends) in round.ends.iter().enumerate() {
-            let partition = u32::try_from(number)?;
-            let standing: Vec<(usize, i64)> = (0..ends.len())
-                .filter(|&input| ends[input] <= self.source.position(input, partition))
-                .map(|input| (input, self.driver.tasks[number].position(input)))
+        for partition in owned {
+            let seen = |input: usize| {
+                let is_it = |end: &&(usize, u32, i64)| (end.0, end.1) == (input, partition);
+                answer.ends.iter().find(is_it).map(|end| end.2)
+            };
+            let source = &self.source;
+            let Some(task) = self.driver.task_mut(partition) else { continue };
+            let standing: Vec<(usize, i64)> = (0..=needed.len())
+                .filter(|&i| seen(i).is_some_and(|end| end <= source.position(i, partition)))
+                .map(|input| (input, task.position(input)))
                 .collect();
-            self.driver.tasks[number].handle(engine::Input::Standing {
+            task.handle(engine::Input::Standing {
                 ends: &standing,
                 confirmed: answer.confirmed,
                 needed: &needed,
@@ -182,24 +263,29 @@ impl Live<'_> {
             self.source.request_ends(self.clock)?;
             round.asked = true;
         }
-        let positions = self.positions();
-        self.source.commit(&positions);
+        self.commit();
         self.publish(round, now);
         Ok(())
     }
 
-    fn positions(&self) -> Vec<(usize, u32, i64)> {
+    fn commit(&mut self) {
         let inputs = self.driver.spec.candidates.len() + 1;
-        let tasks = (0_u32..).zip(&self.driver.tasks);
-        tasks.flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, task.position(i)))).collect()
+        let owned = self.driver.owned();
+        let positions: Vec<(usize, u32, i64)> = owned
+            .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, task.position(i))))
+            .collect();
+        match &self.membership {
+            Some(membership) => membership.commit(&positions),
+            None => self.source.commit(&positions),
+        }
     }
 
     fn is_at_end(&self) -> bool {
         let Some(until) = &self.until else { return false };
-        until.iter().enumerate().all(|(number, ends)| {
+        (0..).zip(until).all(|(partition, ends)| {
             ends.iter().enumerate().all(|(input, end)| {
                 // The source's position passes control records that no task ever sees.
-                *end <= self.source.position(input, u32::try_from(number).unwrap_or(0))
+                *end <= self.source.position(input, partition)
             })
         })
     }
@@ -214,80 +300,109 @@ impl Live<'_> {
     fn leave(&mut self) -> Result<()> {
         self.driver.tick(self.clock.now())?;
         self.driver.flush()?;
-        let positions = self.positions();
-        self.source.commit(&positions);
+        self.commit();
         self.publish_last();
         Ok(())
     }
 
     fn publish_last(&self) {
-        let round = Round { next_tick: EventTime::START, ends: Vec::new(), asked: false };
+        let round = Round {
+            next_tick: EventTime::START,
+            ends: Vec::new(),
+            asked: false,
+            assigned: None,
+            again: BTreeMap::new(),
+        };
         self.publish(&round, self.clock.now());
     }
 
     fn publish(&self, round: &Round, now: EventTime) {
         let spec = &self.driver.spec;
-        let evaluator = &self.driver.evaluator;
-        let weighed: Vec<EventTime> =
-            (0..spec.candidates.len()).map(|c| evaluator.weighed_to(c)).collect();
-        let verdicts = spec.candidates.iter().enumerate();
+        let evaluator = self.driver.evaluator();
+        let weighed: Vec<EventTime> = (0..spec.candidates.len())
+            .map(|c| evaluator.map_or(EventTime::START, |evaluator| evaluator.weighed_to(c)))
+            .collect();
+        let verdict = |(at, name): (usize, &String)| Some((name.clone(), evaluator?.verdict(at)?));
+        let tasks: Vec<&Task> = self.driver.owned().map(|(_, task)| task).collect();
+        let settled = self.driver.is_settled();
         self.published.publish(Snapshot {
-            ready: true,
-            checks: [("log", true), ("source", true), ("output", true)].into(),
+            ready: settled,
+            checks: [("log", settled), ("source", round.assigned.is_some()), ("output", true)]
+                .into(),
             pipeline: spec.name.clone(),
-            verdicts: verdicts
-                .filter_map(|(at, name)| Some((name.clone(), evaluator.verdict(at)?)))
-                .collect(),
-            why: why(&self.driver.tasks, self.driver, round, now),
-            metrics: metrics::exposition(
-                spec,
-                &self.driver.counters,
-                &self.driver.tasks,
-                &weighed,
-                now,
-            ),
+            verdicts: spec.candidates.iter().enumerate().filter_map(verdict).collect(),
+            why: why(self.driver, round, now),
+            metrics: metrics::exposition(spec, &self.driver.counters, &tasks, &weighed, now),
         });
     }
 }
 
 /// Per task what it waits for.
-fn why(tasks: &[Task], driver: &Driver, round: &Round, now: EventTime) -> Value {
+fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
     let spec = &driver.spec;
     let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
-    let tasks = tasks.iter().enumerate().map(|(number, task)| {
-        let status = task.status();
-        let ends = round.ends.get(number);
-        json!({
-            "task": status.partition,
-            "inputs": status.inputs.iter().enumerate().map(|(input, seen)| json!({
-                "arm": metrics::arm_name(spec, input),
-                "position": seen.position,
-                "end": ends.and_then(|ends| ends.get(input)),
-                "time": time(seen.max),
-                "waiting_as_leap": seen.waiting,
-                "held_records": seen.held_records,
-                "held_bytes": seen.held_bytes,
-            })).collect::<Vec<_>>(),
-            "comparisons": status.comparisons.iter().zip(&spec.candidates).map(|(seen, name)| {
-                let input = &status.inputs[seen.held_by];
-                json!({
-                    "candidate": name,
-                    "closed_to": time(seen.closed_to),
-                    "held_by": metrics::arm_name(spec, seen.held_by),
-                    "because": because(spec.time.wait, input, ends.and_then(|e| e.get(seen.held_by))),
-                    "open_rows": seen.open_rows,
-                })
-            }).collect::<Vec<_>>(),
-        })
+    let weighed =
+        |at: usize| driver.evaluator().and_then(|evaluator| time(evaluator.weighed_to(at)));
+    let tasks = driver.holdings().map(|(partition, holding)| {
+        let mut said = json!({ "task": partition, "epoch": holding.epoch() });
+        match driver.task(partition) {
+            None => said["waits_for"] = json!("its claim to come back through the log"),
+            Some(task) => explain(spec, task, round.ends.get(partition as usize), &mut said),
+        }
+        said
     });
     json!({
         "pipeline": spec.name,
         "now": words::time(now),
+        "evaluator": {
+            "here": driver.evaluator_epoch().is_some(),
+            "leads": driver.evaluator().is_some(),
+            "epoch": driver.evaluator_epoch(),
+        },
         "weighed_to": spec.candidates.iter().enumerate().map(|(at, name)| {
-            (name.clone(), json!(time(driver.evaluator.weighed_to(at))))
+            (name.clone(), json!(weighed(at)))
         }).collect::<serde_json::Map<_, _>>(),
+        "log_bytes": driver.log_bytes(),
         "tasks": tasks.collect::<Vec<_>>(),
     })
+}
+
+/// What a task waits for.
+fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut Value) {
+    let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
+    let status = task.status();
+    said["inputs"] = status
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(input, seen)| {
+            json!({
+                "arm": metrics::arm_name(spec, input),
+                "position": seen.position,
+                "end": ends.and_then(|ends| ends.get(input)),
+                "reads_again_to": seen.reads_again_to.filter(|to| seen.position < *to),
+                "time": time(seen.max),
+                "waiting_as_leap": seen.waiting,
+                "held_records": seen.held_records,
+                "held_bytes": seen.held_bytes,
+            })
+        })
+        .collect();
+    said["comparisons"] = status
+        .comparisons
+        .iter()
+        .zip(&spec.candidates)
+        .map(|(seen, name)| {
+            let input = &status.inputs[seen.held_by];
+            json!({
+                "candidate": name,
+                "closed_to": time(seen.closed_to),
+                "held_by": metrics::arm_name(spec, seen.held_by),
+                "because": because(spec.time.wait, input, ends.and_then(|e| e.get(seen.held_by))),
+                "open_rows": seen.open_rows,
+            })
+        })
+        .collect();
 }
 
 fn because(wait: Span, input: &engine::InputStatus, end: Option<&i64>) -> String {

@@ -27,6 +27,10 @@ pub struct Counters {
     pub signals: u64,
     /// Signals it refused.
     pub signal_errors: u64,
+    /// Why it refused the last one, until it takes one.
+    pub signal_refused: Option<String>,
+    /// Frames of the log that older epochs wrote: ignored by every reader.
+    pub ignored_frames: u64,
     facts: u64,
     vitals: u64,
     panes: u64,
@@ -110,7 +114,7 @@ impl Exposition {
 pub fn exposition(
     spec: &PipelineSpec,
     counters: &Counters,
-    tasks: &[Task],
+    tasks: &[&Task],
     evaluator_to: &[EventTime],
     now: EventTime,
 ) -> String {
@@ -157,6 +161,11 @@ pub fn exposition(
             "parallax_signal_errors_total",
             "Signals the control topic refused.",
             counters.signal_errors,
+        ),
+        (
+            "parallax_ignored_frames_total",
+            "Frames of the log that superseded owners wrote.",
+            counters.ignored_frames,
         ),
     ];
     for (name, help, count) in plain {
@@ -209,12 +218,12 @@ fn windows(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
 fn tasks_of(
     out: &mut Exposition,
     spec: &PipelineSpec,
-    tasks: &[Task],
+    tasks: &[&Task],
     evaluator_to: &[EventTime],
     now: EventTime,
 ) {
     let pipeline = ("pipeline", spec.name.as_str());
-    let status: Vec<_> = tasks.iter().map(Task::status).collect();
+    let status: Vec<_> = tasks.iter().map(|task| task.status()).collect();
     out.family("parallax_held_bytes", "gauge", "Bytes of observations held for the join.");
     for (input, arm) in (0..=spec.candidates.len()).map(|input| (input, arm_name(spec, input))) {
         let bytes: usize =

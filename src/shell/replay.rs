@@ -31,24 +31,25 @@ pub fn run(
     let inputs = driver.spec.candidates.len() + 1;
     let mut cut = EventTime::START;
     let mut total = 0;
-    let mut ended = vec![vec![false; inputs]; driver.tasks.len()];
-    driver.settle()?;
+    let mut ended = vec![vec![false; inputs]; driver.partitions as usize];
+    begin(driver, source)?;
     while !stop.is_set() {
         // One batch of the input that is furthest behind of all tasks.
-        let next = (0..driver.tasks.len())
-            .flat_map(|task| (0..inputs).map(move |input| (task, input)))
-            .filter(|&(task, input)| !ended[task][input])
-            .min_by_key(|&(task, input)| {
-                let task_at = &driver.tasks[task];
-                (task_at.max(input), task_at.position(input), task, input)
-            });
+        let next = driver
+            .owned()
+            .flat_map(|(number, task)| (0..inputs).map(move |input| (number, task, input)))
+            .filter(|&(number, _, input)| !ended[number as usize][input])
+            .min_by_key(|&(number, task, input)| {
+                (task.max(input), task.position(input), number, input)
+            })
+            .map(|(number, _, input)| (number, input));
         let Some((number, input)) = next else { break };
-        let task = &mut driver.tasks[number];
+        let Some(task) = driver.task_mut(number) else { break };
         let mut take = |records: &[Record<'_>]| {
             task.handle(engine::Input::Records { input, records, read_at: None });
         };
-        let read = source.drain(input, u32::try_from(number)?, BATCH, &mut take)?;
-        ended[number][input] = read == 0;
+        let read = source.drain(input, number, BATCH, &mut take)?;
+        ended[number as usize][input] = read == 0;
         total += read as u64;
         driver.counters.read(input, read);
         driver.settle()?;
@@ -66,9 +67,21 @@ pub fn run(
     driver.finish()
 }
 
+/// Starts to read what has begun.
+///
+/// # Errors
+/// The source refused.
+pub fn begin(driver: &mut Driver, source: &mut dyn Source) -> Result<()> {
+    for begun in driver.take_begun() {
+        source.begin(begun.partition, &begun.offsets, &begun.horizons)?;
+    }
+    driver.settle()
+}
+
 /// The time that all inputs with more to read have reached.
 fn lowest(driver: &Driver, ended: &[Vec<bool>]) -> EventTime {
-    let open = driver.tasks.iter().zip(ended).flat_map(|(task, ended)| {
+    let open = driver.owned().flat_map(|(number, task)| {
+        let ended = &ended[number as usize];
         ended.iter().enumerate().filter(|(_, ended)| !**ended).map(|(input, _)| task.max(input))
     });
     open.min().unwrap_or(EventTime::START)

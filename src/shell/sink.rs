@@ -1,7 +1,7 @@
 //! Where signals and unreadable records go: a topic, or a file.
 //!
 //! In: signals, dead letters. Out: CloudEvents; the records unchanged with the reason beside them.
-//! Holds: `send` returns when the signal is taken for good; letters are taken for good at `flush`.
+//! Holds: `poll` says when the signal is taken for good; letters are taken for good at `flush`.
 //! Knows nothing of: what they mean.
 
 use std::fs::{File, OpenOptions};
@@ -12,18 +12,25 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::driver::{LetterSink, SignalSink};
 use super::kafka::producer::{ControlProducer, DeadLetterProducer};
 use crate::engine::DeadLetter;
 use crate::model::signal::Signal;
 
-/// How long a signal may take.
-const SEND_DEADLINE: Duration = Duration::from_secs(5);
 /// How long letters may take.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Signals on their way, one at a time.
+#[derive(Debug)]
+pub struct Signals {
+    to: SignalsTo,
+    /// What became of the last one, where it is known at once.
+    result: Option<Result<()>>,
+}
+
 /// Where signals go.
 #[derive(Debug)]
-pub enum Signals {
+pub enum SignalsTo {
     /// A control topic.
     Topic(ControlProducer, String),
     /// A file of structured CloudEvents, one a line.
@@ -86,29 +93,44 @@ impl Lines {
 }
 
 impl Signals {
-    /// Sends one and waits until it is taken.
-    ///
-    /// # Errors
-    /// It wasn't taken in time; sending it again is harmless.
-    pub fn send(&mut self, signal: &Signal) -> Result<()> {
-        match self {
-            Self::Topic(producer, topic) => {
-                producer.send_signal(signal, topic, SEND_DEADLINE).map_err(anyhow::Error::from)
+    /// Signals to there.
+    #[must_use]
+    pub const fn new(to: SignalsTo) -> Self {
+        Self { to, result: None }
+    }
+}
+
+impl SignalSink for Signals {
+    fn start(&mut self, signal: &Signal) {
+        self.result = match &mut self.to {
+            SignalsTo::Topic(producer, topic) => match producer.start(signal, topic) {
+                Ok(()) => None,
+                Err(error) => Some(Err(error.into())),
+            },
+            SignalsTo::File(lines) => Some(
+                cloud_event(signal)
+                    .and_then(|event| Ok(lines.write(&event)?))
+                    .and_then(|()| Ok(lines.sync()?))
+                    .with_context(|| format!("write {}", lines.path.display())),
+            ),
+        };
+    }
+
+    fn poll(&mut self) -> Option<Result<()>> {
+        if let Some(result) = self.result.take() {
+            return Some(result);
+        }
+        match &self.to {
+            SignalsTo::Topic(producer, topic) => {
+                Some(producer.poll(topic)?.map_err(anyhow::Error::from))
             }
-            Self::File(lines) => {
-                lines.write(&cloud_event(signal)?)?;
-                lines.sync().with_context(|| format!("write {}", lines.path.display()))
-            }
+            SignalsTo::File(_) => None,
         }
     }
 }
 
-impl Letters {
-    /// Takes a record that couldn't be read.
-    ///
-    /// # Errors
-    /// It can't be written.
-    pub fn put(&mut self, task: u32, letter: &DeadLetter) -> Result<()> {
+impl LetterSink for Letters {
+    fn put(&mut self, task: u32, letter: &DeadLetter) -> Result<()> {
         match self {
             Self::Topic(producer, topics) => {
                 let topic = topics.get(letter.input).map_or("", String::as_str);
@@ -132,11 +154,7 @@ impl Letters {
         }
     }
 
-    /// Waits until all letters are taken.
-    ///
-    /// # Errors
-    /// They weren't taken in time.
-    pub fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<()> {
         match self {
             Self::Topic(producer, _) => producer.flush(FLUSH_DEADLINE).map_err(anyhow::Error::from),
             Self::File(lines, _) => lines.sync().map_err(anyhow::Error::from),

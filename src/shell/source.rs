@@ -63,11 +63,20 @@ pub trait Source {
     /// Number of partitions, the same for every input; as many tasks.
     fn partitions(&self) -> u32;
 
-    /// Begins to read at these offsets, by partition and input; 0 is the first record there is.
+    /// Begins to read a partition at these offsets, by input; 0 is the first record there is. Each input
+    /// must reach its horizon: an earlier owner read that far.
     ///
     /// # Errors
     /// Records from there on are gone.
-    fn begin(&mut self, offsets: &[Vec<i64>]) -> Result<(), SourceError>;
+    fn begin(
+        &mut self,
+        partition: u32,
+        offsets: &[i64],
+        horizons: &[(usize, i64)],
+    ) -> Result<(), SourceError>;
+
+    /// Reads a partition no more.
+    fn end(&mut self, partition: u32);
 
     /// Hands what lies ready of one input and partition to `take`, at most `max` records; how many.
     ///

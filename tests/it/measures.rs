@@ -1,6 +1,10 @@
 //! The example of docs/measures.md, counted by the engine and read from its table.
 
-use parallax::shell::tables::Stage;
+use parallax::engine::evaluator::Rows;
+use parallax::model::entry::TableFile;
+use parallax::shell::driver::Tables as _;
+use parallax::shell::log::Stream;
+use parallax::shell::tables::{Owner, Stage};
 
 use crate::world::{World, event, spec};
 
@@ -16,11 +20,21 @@ fn the_example_of_the_docs_is_what_the_engine_counts() {
     world.record(0, 1, event("r99", 1.0, "ok", 10.0, "BR").as_bytes());
     world.finish();
     let folder = tempfile::tempdir().unwrap();
-    let stage = Stage::new(folder.path(), &spec()).unwrap();
-    let staged = stage.stage_windows(0, &world.windows, "windows.parquet").unwrap();
-    stage.complete(&staged.relative).unwrap();
-    stage.complete(&staged.relative).unwrap();
-    let row = first_row(&folder.path().join(&staged.relative));
+    let mut stage = Stage::new(folder.path(), &spec()).unwrap();
+    let first = world.windows[0].start;
+    let (table, name) = ("windows".to_owned(), "windows.parquet".to_owned());
+    let file = TableFile { table, comparison: 0, first, name };
+    let owner = Owner { stream: Stream::Evaluator, epoch: 3 };
+    let heir = Owner { epoch: 7, ..owner };
+    assert!(!stage.complete(owner, &file).unwrap(), "nothing is there yet");
+    for of in [owner, heir] {
+        stage.stage(of, &file, &Rows::Windows(world.windows.clone())).unwrap();
+    }
+    assert!(stage.complete(owner, &file).unwrap());
+    assert!(stage.complete(owner, &file).unwrap(), "done already is done");
+    assert_eq!(stage.clear_older(Owner { epoch: 8, ..owner }).unwrap(), 1);
+    let path = "windows/pipeline=fraud/candidate=v8/dt=2023-11-14/windows.parquet";
+    let row = first_row(&folder.path().join(path));
     let docs = include_str!("../../docs/measures.md");
     for (column, value, said) in [
         ("coverage", 0.8, "8 ÷ 10 = 0.8"),

@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parallax::engine::{Effect, Frame, Input, Task, valid};
-use parallax::model::entry::{Closed, Entry, Pane};
+use parallax::engine::{Effect, Epoch, Frame, Input, Task};
+use parallax::model::entry::{Closed, Entry, PairFile, Pane};
 use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
@@ -123,11 +123,14 @@ struct World {
     spec: Arc<PipelineSpec>,
     logs: Vec<Vec<(i64, String)>>,
     log: Vec<(u64, Frame<Entry>)>,
-    staged: BTreeMap<String, Vec<PairRow>>,
+    /// By epoch and name.
+    staged: BTreeMap<(u64, String), Vec<PairRow>>,
     files: BTreeMap<String, Vec<PairRow>>,
     broken: Broken,
     /// How far each input is known to reach.
     known: [i64; INPUTS],
+    /// An owner found other records than one before it.
+    differs: bool,
 }
 
 impl World {
@@ -137,37 +140,57 @@ impl World {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        if self.broken == Broken::EpochsIgnored {
-            return self.log.iter().map(|(_, frame)| frame.entry.clone()).collect();
-        }
-        let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
-        valid(self.log.iter().cloned(), is_claim).map(|(_, entry)| entry).collect()
+        self.entries_by_epoch().into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// Entries that count, with the epoch of their writer.
+    fn entries_by_epoch(&self) -> Vec<(u64, Entry)> {
+        let mut current = Epoch::default();
+        let counts = |(position, frame): &&(u64, Frame<Entry>)| {
+            let is_claim = matches!(frame.entry, Entry::Claim { .. });
+            current.admits(*position, frame.epoch, is_claim) || self.broken == Broken::EpochsIgnored
+        };
+        let log = self.log.iter().filter(counts);
+        log.map(|(_, frame)| (frame.epoch, frame.entry.clone())).collect()
     }
 
     fn owner(&mut self) -> Owner {
         let epoch = self.log.len() as u64 + 1;
         let claim = Entry::Claim { nonce: epoch, config: 1 };
         self.log.push((epoch, Frame { epoch, entry: claim }));
-        let mut entries = self.entries();
-        for entry in &entries {
+        let by_epoch = self.entries_by_epoch();
+        let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
+        for (writer, entry) in &by_epoch {
             if let Entry::Closed(closed) = entry {
-                self.complete(closed);
+                last.insert(closed.comparison, (*writer, closed));
             }
         }
+        let mut in_place = BTreeSet::new();
+        for (writer, closed) in last.into_values() {
+            in_place.extend(self.complete(writer, closed));
+        }
+        self.staged.retain(|(writer, _), _| epoch <= *writer);
+        let mut entries: Vec<Entry> = by_epoch.into_iter().map(|(_, entry)| entry).collect();
         match self.broken {
             Broken::VitalsForgotten => entries.retain(|entry| !matches!(entry, Entry::Vitals(_))),
             Broken::OneResumePoint => one_resume_point(&mut entries),
             _ => {}
         }
-        Owner { task: Task::recover(Arc::clone(&self.spec), 0, &entries), epoch }
+        Owner { task: Task::recover(Arc::clone(&self.spec), 0, &entries, &in_place), epoch }
     }
 
-    fn complete(&mut self, closed: &Closed) {
-        for name in &closed.files {
-            if let Some(rows) = self.staged.remove(name) {
+    /// Puts the files that an entry names in place; the names of those that are.
+    fn complete(&mut self, writer: u64, closed: &Closed) -> Vec<String> {
+        let mut in_place = Vec::new();
+        for PairFile { name, .. } in &closed.files {
+            if let Some(rows) = self.staged.remove(&(writer, name.clone())) {
                 self.files.insert(name.clone(), rows);
             }
+            if self.files.contains_key(name) {
+                in_place.push(name.clone());
+            }
         }
+        in_place
     }
 
     /// Carries out at most `most` effects; false if the owner has ended.
@@ -179,17 +202,19 @@ impl World {
             }
             match effect {
                 Effect::DeadLetter(_) => {}
+                Effect::Differs(_) => self.differs = true,
                 Effect::Stage { name, rows, .. } if self.broken == Broken::RenamedBeforeEntry => {
                     self.files.entry(format!("{name}@{}", owner.epoch)).or_insert(rows);
                 }
                 Effect::Stage { name, rows, .. } => {
-                    self.staged.insert(name, rows);
+                    self.staged.insert((owner.epoch, name), rows);
                 }
                 Effect::Append(mut entry) => {
                     if let (Entry::Closed(closed), Broken::NoLookBack) = (&mut entry, self.broken) {
                         for resume in &mut closed.resume {
                             resume.offset = owner.task.position(usize::from(resume.input));
                             resume.max = owner.task.max(usize::from(resume.input));
+                            (resume.read_to, resume.marks) = (0, 0);
                         }
                     }
                     let position = self.log.len() as u64 + 1;
@@ -204,7 +229,12 @@ impl World {
                     match entry {
                         _ if !ours => return false,
                         Entry::Fact(fact) => owner.task.handle(Input::Logged(fact)),
-                        Entry::Closed(closed) => self.complete(&closed),
+                        Entry::Closed(closed) => {
+                            let comparison = closed.comparison;
+                            for name in self.complete(owner.epoch, &closed) {
+                                owner.task.handle(Input::Completed { comparison, name: &name });
+                            }
+                        }
                         Entry::Claim { .. } | Entry::Vitals(_) => {}
                     }
                 }
@@ -308,6 +338,7 @@ fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
         files: BTreeMap::new(),
         broken,
         known: [0; INPUTS],
+        differs: false,
     };
     let mut hit = BTreeSet::new();
     let mut owners = vec![world.owner()];
@@ -352,6 +383,7 @@ fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
     assert!(world.carry_out(&mut owner, usize::MAX));
     owner.task.handle(Input::Flush);
     assert!(world.carry_out(&mut owner, usize::MAX));
+    assert!(!world.differs || broken != Broken::Nothing, "seed {seed} reads other records again");
     let said = Said::read(&world.entries(), &world.files);
     (said, undisturbed(&world), hit)
 }
@@ -401,9 +433,10 @@ fn undisturbed(world: &World) -> Said {
         files: BTreeMap::new(),
         broken: Broken::Nothing,
         known: [0; INPUTS],
+        differs: false,
     };
     let mut owner = alone.owner();
-    owner.task = Task::recover(Arc::clone(&world.spec), 0, &facts);
+    owner.task = Task::recover(Arc::clone(&world.spec), 0, &facts, &BTreeSet::new());
     for input in 0..INPUTS {
         alone.read(&mut owner, input, usize::MAX);
     }

@@ -1,7 +1,10 @@
 //! Text in, snapshot out: what the engine says of small streams.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use parallax::engine::evaluator::{Effect, Evaluator, Input};
+use parallax::model::entry::Weighing;
 use parallax::model::rule::{Action, Metric, Op};
 use parallax::model::tally::Segment;
 
@@ -254,19 +257,35 @@ fn a_new_owner_of_the_evaluator_decides_the_same() {
         }
     });
     world.finish();
+    let mut repeats = 0;
     for cut in 0..=world.weighings.len() {
         let log = &world.weighings[..cut];
-        let mut heir = parallax::engine::evaluator::Evaluator::recover(
-            std::sync::Arc::clone(&world.spec),
-            &world.logs,
-            log.iter(),
-        )
-        .unwrap();
+        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
+        let state = last.and_then(|at| match &log[at] {
+            Weighing::State { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        });
+        let mut heir = Evaluator::recover(Arc::clone(&world.spec), 2, state).unwrap();
+        for (task, entries) in (0..).zip(&world.logs) {
+            for (position, entry) in entries {
+                heir.handle(Input::Entry { task, position: *position, entry });
+            }
+        }
+        for entry in log.iter().skip(last.map_or(0, |at| at + 1)) {
+            assert!(heir.can_weigh(entry), "{entry:?}");
+            heir.handle(Input::Logged(entry));
+        }
+        let follows: Vec<Effect> = std::iter::from_fn(|| heir.poll()).collect();
+        let acts = |effect: &Effect| matches!(effect, Effect::Send(_) | Effect::Append(_));
+        assert!(!follows.iter().any(acts), "who follows does nothing");
+        heir.lead();
         while let Some(effect) = heir.poll() {
-            if let parallax::engine::evaluator::Effect::Send(signal) = effect {
+            if let Effect::Send(signal) = effect {
                 assert!(world.signals.contains(&signal), "a repeat is byte-identical");
+                repeats += 1;
             }
         }
     }
+    assert!(0 < repeats, "some cut fell between a decision and its signal");
     assert!(world.windows.iter().any(|row| row.segment == Segment::all()));
 }

@@ -3,6 +3,7 @@
 //! In: a spec and records. Out: everything the engine asked for. Holds: effects are carried out in
 //! the order they were asked for; entries are read back before anything else happens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parallax::engine::evaluator::{self, Evaluator, Rows};
@@ -83,9 +84,12 @@ impl World {
         let spec = Arc::new(spec);
         let logs = vec![Vec::new(); tasks as usize];
         let offsets = vec![vec![0; spec.candidates.len() + 1]; tasks as usize];
+        let mut evaluator = Evaluator::recover(Arc::clone(&spec), tasks as usize, None).unwrap();
+        evaluator.lead();
+        let fresh = |n| Task::recover(Arc::clone(&spec), n, [], &BTreeSet::new());
         Self {
-            tasks: (0..tasks).map(|n| Task::recover(Arc::clone(&spec), n, [])).collect(),
-            evaluator: Evaluator::recover(Arc::clone(&spec), &logs, []).unwrap(),
+            tasks: (0..tasks).map(fresh).collect(),
+            evaluator,
             spec,
             logs,
             weighings: Vec::new(),
@@ -151,6 +155,7 @@ impl World {
                         }
                         Effect::Stage { rows, .. } => self.pairs.extend(rows),
                         Effect::DeadLetter(_) => {}
+                        Effect::Differs(differs) => panic!("{differs:?}"),
                     }
                 }
             }

@@ -10,10 +10,11 @@ mod rollout;
 mod state;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::model::entry::{Entry, Weighing};
+use super::recover::Epoch;
+use crate::model::entry::{Entry, TableFile, Weighing};
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
@@ -67,10 +68,8 @@ pub enum Effect {
     Append(Weighing),
     /// Stage these rows durably under this name; a later `Append` names the file.
     Stage {
-        /// File name without folder, deterministic.
-        name: String,
-        /// Which candidate.
-        comparison: u8,
+        /// Which file; its name is deterministic.
+        file: TableFile,
         /// Its rows.
         rows: Rows,
     },
@@ -94,30 +93,43 @@ pub struct Evaluator {
     in_flight: usize,
     commanded: Vec<EventTime>,
     roll_due: bool,
-    /// Weighs what it is told to, and commands nothing.
-    follows: bool,
+    mode: Mode,
     effects: VecDeque<Effect>,
 }
 
+/// Who says what is weighed next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    /// An earlier owner did: nothing is sent and no file completed meanwhile.
+    Follows,
+    /// A recorded run did, and this one sends and completes again.
+    Repeats,
+    /// It does itself.
+    Leads,
+}
+
 impl Evaluator {
-    /// A new owner for `tasks` tasks, going on from the valid entries of its own log and of theirs.
+    /// A new owner for `tasks` tasks, going on from the last whole state of its own log, if any. It
+    /// follows: what an earlier owner weighed since is to be given to it in order, and then `lead`.
     ///
     /// # Errors
-    /// Text that says which entry can't be read.
-    pub fn recover<'e>(
+    /// Text that says what can't be read.
+    pub fn recover(
         spec: Arc<PipelineSpec>,
-        tasks: &[Vec<(u64, Entry)>],
-        log: impl IntoIterator<Item = &'e Weighing>,
+        tasks: usize,
+        state: Option<&[u8]>,
     ) -> Result<Self, String> {
-        let log: Vec<&Weighing> = log.into_iter().collect();
-        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
-        let mut state = State::new(&spec, tasks.len());
-        if let Some(Weighing::State { bytes, .. }) = last.and_then(|at| log.get(at)) {
-            state = postcard::from_bytes(bytes)
-                .map_err(|error| format!("read the evaluator's state: {error}"))?;
+        let state = match state {
+            None => State::new(&spec, tasks),
+            Some(bytes) => postcard::from_bytes(bytes)
+                .map_err(|error| format!("read the evaluator's state: {error}"))?,
+        };
+        if state.tasks() != tasks {
+            let known = state.tasks();
+            return Err(format!("the evaluator's state has {known} partitions, now {tasks}"));
         }
-        let mut evaluator = Self {
-            commanded: vec![EventTime::START; spec.candidates.len()],
+        Ok(Self {
+            commanded: state.rollouts.iter().map(|rollout| rollout.weighed_to).collect(),
             spec,
             state,
             windows: Vec::new(),
@@ -125,36 +137,32 @@ impl Evaluator {
             decisions: Vec::new(),
             in_flight: 0,
             roll_due: false,
-            follows: false,
+            mode: Mode::Follows,
             effects: VecDeque::new(),
-        };
-        for (task, entries) in (0_u32..).zip(tasks) {
-            for (position, entry) in entries {
-                evaluator.state.take_entry(task, *position, entry);
-            }
-        }
-        let since = log.get(last.map_or(0, |at| at + 1)..).unwrap_or_default();
-        let mut sent = BTreeSet::new();
-        for entry in since {
-            if let Weighing::Sent { sequence } = entry {
-                sent.insert(*sequence);
-            } else {
-                evaluator.weigh(entry);
-            }
-        }
-        evaluator.state.unsent.retain(|signal| !sent.contains(&signal.sequence));
-        evaluator.effects.retain(|effect| matches!(effect, Effect::Decided(_)));
-        for signal in evaluator.state.unsent.clone() {
-            evaluator.effects.push_back(Effect::Send(signal));
-        }
-        evaluator.commanded = evaluator.state.rollouts.iter().map(|r| r.weighed_to).collect();
-        evaluator.settle();
-        Ok(evaluator)
+        })
     }
 
-    /// Weighs only what `Input::Logged` says, from now on: an earlier run recorded it.
-    pub const fn follow(&mut self) {
-        self.follows = true;
+    /// Everything that was weighed before is weighed again: from now on it says itself what is weighed
+    /// next, and sends what isn't known to be sent.
+    pub fn lead(&mut self) {
+        self.mode = Mode::Leads;
+        for signal in self.state.unsent.clone() {
+            self.effects.push_back(Effect::Send(signal));
+        }
+        self.commanded = self.state.rollouts.iter().map(|r| r.weighed_to).collect();
+        self.command_panes();
+        self.settle();
+    }
+
+    /// A recorded run is repeated: what is weighed comes from its log, all else is done again.
+    pub const fn repeat(&mut self) {
+        self.mode = Mode::Repeats;
+    }
+
+    /// Position and epoch up to which a task's log was taken.
+    #[must_use]
+    pub fn taken_of(&self, task: usize) -> (u64, Epoch) {
+        self.state.taken_of(task)
     }
 
     /// Takes what happened.
@@ -229,7 +237,7 @@ impl Evaluator {
     }
 
     fn command_panes(&mut self) {
-        if self.follows {
+        if self.mode != Mode::Leads {
             return;
         }
         for (comparison, number) in (0..self.spec.candidates.len()).zip(0_u8..) {
@@ -243,7 +251,7 @@ impl Evaluator {
 
     fn command_cut(&mut self, at: EventTime) {
         let ends = self.state.vitals_seen();
-        if !self.follows && self.state.cut_to != ends {
+        if self.mode == Mode::Leads && self.state.cut_to != ends {
             self.state.cut_to.clone_from(&ends);
             self.command(Weighing::Cut { ends, at });
         }
@@ -251,7 +259,10 @@ impl Evaluator {
 
     fn weigh(&mut self, entry: &Weighing) {
         match entry {
-            Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => {}
+            Weighing::Claim { .. } | Weighing::State { .. } => {}
+            Weighing::Sent { sequence } => {
+                self.state.unsent.retain(|signal| signal.sequence != *sequence);
+            }
             Weighing::Cut { ends, at } => {
                 self.begin_weighing();
                 let cut = self.state.take_cut(ends, *at);
@@ -317,7 +328,9 @@ impl Evaluator {
         for signal in outcome.signals {
             self.state.signals_of_weighing += 1;
             self.state.unsent.push(signal.clone());
-            self.effects.push_back(Effect::Send(signal));
+            if self.mode != Mode::Follows {
+                self.effects.push_back(Effect::Send(signal));
+            }
         }
         for row in outcome.decisions {
             self.effects.push_back(Effect::Decided(Box::new(row.clone())));
@@ -342,7 +355,7 @@ impl Evaluator {
     /// Completes files and writes the whole state, when due and nothing is on its way through the
     /// log: what stands before a state isn't read again.
     fn settle(&mut self) {
-        if !self.roll_due || self.in_flight != 0 {
+        if !self.roll_due || self.in_flight != 0 || self.mode == Mode::Follows {
             return;
         }
         self.roll_due = false;
@@ -372,13 +385,14 @@ impl Evaluator {
         table: &str,
         first: EventTime,
         rows: Rows,
-        files: &mut Vec<String>,
+        files: &mut Vec<TableFile>,
     ) {
         let candidate = &self.spec.candidates[usize::from(number)];
         let (at, weighings) = (first.us() / 1000, self.state.weighings);
         let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
-        files.push(name.clone());
-        self.effects.push_back(Effect::Stage { name, comparison: number, rows });
+        let file = TableFile { table: table.to_owned(), comparison: number, first, name };
+        files.push(file.clone());
+        self.effects.push_back(Effect::Stage { file, rows });
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feed::Cut;
 use super::rollout::Rollout;
+use crate::engine::recover::Epoch;
 use crate::model::entry::{Entry, Pane, Vitals};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
@@ -38,6 +39,7 @@ pub(super) struct State {
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct TaskFeed {
     position: u64,
+    epoch: Epoch,
     vitals: VecDeque<Vitals>,
     vitals_taken: u64,
     comparisons: Vec<ComparisonFeed>,
@@ -72,7 +74,8 @@ impl State {
         }
         feed.position = position;
         match entry {
-            Entry::Claim { .. } | Entry::Fact(_) => {}
+            Entry::Claim { .. } => feed.epoch = Epoch(position),
+            Entry::Fact(_) => {}
             Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
             Entry::Closed(closed) => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
@@ -81,6 +84,14 @@ impl State {
                 }
             }
         }
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    pub(super) fn taken_of(&self, task: usize) -> (u64, Epoch) {
+        self.tasks.get(task).map(|feed| (feed.position, feed.epoch)).unwrap_or_default()
     }
 
     /// Everything of a comparison before this is closed by every task.

@@ -96,12 +96,13 @@ pub(super) fn ask(
     let answer = consumer.offsets_for_times(list, DEADLINE).map_err(|error| error.to_string())?;
     let mut ends = Vec::new();
     for element in answer.elements() {
-        element.error().map_err(|error| error.to_string())?;
+        // A partition without leader has no end now; the others have theirs.
         let input = topics.iter().position(|topic| topic == element.topic());
-        let (Some(input), Offset::Offset(end)) = (input, element.offset()) else {
-            return Err(format!("{} has no end offset yet", element.topic()));
-        };
-        ends.push((input, u32::try_from(element.partition()).unwrap_or(0), end));
+        if let (Ok(()), Some(input), Offset::Offset(end)) =
+            (element.error(), input, element.offset())
+        {
+            ends.push((input, u32::try_from(element.partition()).unwrap_or(0), end));
+        }
     }
     Ok(ends)
 }

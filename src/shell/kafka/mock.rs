@@ -37,6 +37,8 @@ impl EmbeddedBroker {
         KafkaEndpoint {
             brokers: self.cluster.bootstrap_servers(),
             group: group.to_owned(),
+            instance: None,
+            session_ms: 10_000,
             properties: BTreeMap::new(),
         }
     }

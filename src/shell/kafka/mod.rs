@@ -3,9 +3,11 @@
 //! In: an endpoint. Out: records, acknowledged messages. Holds: positions are the engine's, never the
 //! group's; a secret is never part of a message. Knows nothing of: what records mean.
 
+pub mod admin;
 mod batch;
 mod client;
 mod ends;
+pub mod membership;
 pub mod mock;
 pub mod producer;
 pub mod source;

@@ -15,7 +15,11 @@ use super::client::client_config;
 use crate::config::endpoint::KafkaEndpoint;
 use crate::engine::DeadLetter;
 use crate::model::signal::Signal;
-use crate::shell::clock::monotonic;
+
+/// A signal that isn't acknowledged by then is sent again.
+const SIGNAL_DEADLINE_MS: &str = "10000";
+/// A broker that is gone for a while is waited for.
+const LETTER_DEADLINE_MS: &str = "0";
 
 /// What can go wrong on the way out.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +32,6 @@ pub enum SendError {
         /// Why.
         #[source]
         source: KafkaError,
-    },
-    /// No acknowledgement in time; it may still arrive.
-    #[error("produce to {topic}: no acknowledgement within {seconds} s")]
-    Late {
-        /// Topic.
-        topic: String,
-        /// Deadline.
-        seconds: u64,
     },
 }
 
@@ -72,12 +68,14 @@ impl Context {
 fn producer(
     endpoint: &KafkaEndpoint,
     role: &str,
+    deadline_ms: &str,
 ) -> Result<(BaseProducer<Context>, Context), SendError> {
     let context = Context::default();
     let producer = client_config(endpoint, role)
         .set("acks", "all")
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
+        .set("message.timeout.ms", deadline_ms)
         .create_with_context(context.clone())
         .map_err(|source| SendError::Refused { topic: role.to_owned(), source })?;
     Ok((producer, context))
@@ -101,37 +99,30 @@ impl ControlProducer {
     /// # Errors
     /// The client can't be made.
     pub fn new(endpoint: &KafkaEndpoint) -> Result<Self, SendError> {
-        let (producer, context) = producer(endpoint, "control")?;
+        let (producer, context) = producer(endpoint, "control", SIGNAL_DEADLINE_MS)?;
         Ok(Self { producer, context })
     }
 
-    /// Sends one and waits for all replicas.
+    /// Sends one; `poll` tells when all replicas have it.
     ///
     /// # Errors
-    /// Refused or late; sending again is harmless.
-    pub fn send_signal(
-        &self,
-        signal: &Signal,
-        topic: &str,
-        deadline: Duration,
-    ) -> Result<(), SendError> {
+    /// librdkafka refused it.
+    pub fn start(&self, signal: &Signal, topic: &str) -> Result<(), SendError> {
         self.context.take();
         let headers = cloud_event_headers(signal);
         let record = BaseRecord::to(topic).key(&signal.key).payload(&signal.data).headers(headers);
         let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
-        self.producer.send(record).map_err(|(error, _)| refused(error))?;
-        let end = monotonic() + deadline;
-        while monotonic() < end {
-            self.producer.poll(Duration::from_millis(20));
-            let Deliveries { done, failed } = self.context.take();
-            if let Some(error) = failed {
-                return Err(refused(error));
-            }
-            if done != 0 {
-                return Ok(());
-            }
+        self.producer.send(record).map_err(|(error, _)| refused(error))
+    }
+
+    /// What became of the one that was sent, once it is known; sending it again is harmless.
+    pub fn poll(&self, topic: &str) -> Option<Result<(), SendError>> {
+        self.producer.poll(Duration::ZERO);
+        let Deliveries { done, failed } = self.context.take();
+        if let Some(source) = failed {
+            return Some(Err(SendError::Refused { topic: topic.to_owned(), source }));
         }
-        Err(SendError::Late { topic: topic.to_owned(), seconds: deadline.as_secs() })
+        (done != 0).then_some(Ok(()))
     }
 }
 
@@ -173,7 +164,7 @@ impl DeadLetterProducer {
     /// # Errors
     /// The client can't be made.
     pub fn new(endpoint: &KafkaEndpoint, topic: &str) -> Result<Self, SendError> {
-        let (producer, context) = producer(endpoint, "dead-letters")?;
+        let (producer, context) = producer(endpoint, "dead-letters", LETTER_DEADLINE_MS)?;
         Ok(Self { producer, context, topic: topic.to_owned() })
     }
 

@@ -65,7 +65,7 @@ impl KafkaSource {
             endpoint: endpoint.clone(),
             topics: topics.to_vec(),
             partitions,
-            queues: Vec::new(),
+            queues: (0..partitions).map(|_| Vec::new()).collect(),
             positions: (0..partitions).map(|_| by_input()).collect(),
             ends,
             asker,
@@ -81,26 +81,48 @@ impl KafkaSource {
         let answer = ask(&self.asker, &self.topics, self.partitions)
             .map_err(|reason| connect_error(&self.endpoint, &reason))?;
         let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];
+        if answer.len() != self.topics.len() * self.partitions as usize {
+            let reason = "some partitions have no leader, so where they end isn't known";
+            return Err(connect_error(&self.endpoint, reason));
+        }
         for (input, partition, end) in answer {
             ends[partition as usize][input] = end;
         }
         Ok(ends)
     }
 
-    fn check_retention(&self, offsets: &[Vec<i64>]) -> Result<(), SourceError> {
-        for (partition, offsets) in (0_u32..).zip(offsets) {
-            for (topic, offset) in self.topics.iter().zip(offsets).filter(|(_, o)| **o != 0) {
-                let number = i32::try_from(partition).unwrap_or(i32::MAX);
-                let (low, high) = self
-                    .asker
-                    .fetch_watermarks(topic, number, DEADLINE)
-                    .map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
-                if *offset < low || high < *offset {
-                    return Err(lost(topic, partition, *offset, Some((low, high))));
-                }
+    fn check_held(
+        &self,
+        partition: u32,
+        offsets: &[i64],
+        horizons: &[(usize, i64)],
+    ) -> Result<(), SourceError> {
+        for (input, (topic, offset)) in self.topics.iter().zip(offsets).enumerate() {
+            let horizon = horizons.iter().find(|(of, _)| *of == input).map_or(0, |(_, to)| *to);
+            if *offset == 0 && horizon == 0 {
+                continue;
+            }
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            let (low, high) = self
+                .asker
+                .fetch_watermarks(topic, number, DEADLINE)
+                .map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
+            if *offset < low || high < horizon.max(*offset) {
+                return Err(lost(topic, partition, *offset, Some((low, high, horizon))));
             }
         }
         Ok(())
+    }
+
+    fn list(&self, partition: u32, offsets: &[i64]) -> Result<TopicPartitionList, SourceError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, offset) in self.topics.iter().zip(offsets) {
+            let from = if *offset == 0 { Offset::Beginning } else { Offset::Offset(*offset) };
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            list.add_partition_offset(topic, number, from)
+                .map_err(|error| SourceError::Topics(error.to_string()))?;
+        }
+        Ok(list)
     }
 }
 
@@ -109,24 +131,33 @@ impl Source for KafkaSource {
         self.partitions
     }
 
-    fn begin(&mut self, offsets: &[Vec<i64>]) -> Result<(), SourceError> {
-        self.check_retention(offsets)?;
-        let mut list = TopicPartitionList::new();
-        for (partition, offsets) in (0_u32..).zip(offsets) {
-            let mut queues = Vec::new();
-            for (topic, offset) in self.topics.iter().zip(offsets) {
-                queues.push(Queue::split(&self.consumer, topic, partition));
-                let from = if *offset == 0 { Offset::Beginning } else { Offset::Offset(*offset) };
-                let number = i32::try_from(partition).unwrap_or(i32::MAX);
-                list.add_partition_offset(topic, number, from)
-                    .map_err(|error| SourceError::Topics(error.to_string()))?;
-            }
-            self.queues.push(queues);
-        }
-        self.positions = offsets.to_vec();
+    fn begin(
+        &mut self,
+        partition: u32,
+        offsets: &[i64],
+        horizons: &[(usize, i64)],
+    ) -> Result<(), SourceError> {
+        self.end(partition);
+        self.check_held(partition, offsets, horizons)?;
+        let list = self.list(partition, offsets)?;
+        let queues = self.topics.iter().map(|t| Queue::split(&self.consumer, t, partition));
+        self.queues[partition as usize] = queues.collect();
+        self.positions[partition as usize] = offsets.to_vec();
         self.consumer
-            .assign(&list)
+            .incremental_assign(&list)
             .map_err(|error| connect_error(&self.endpoint, &error.to_string()))
+    }
+
+    fn end(&mut self, partition: u32) {
+        let Some(queues) = self.queues.get_mut(partition as usize) else { return };
+        if queues.is_empty() {
+            return;
+        }
+        let queues = std::mem::take(queues);
+        if let Ok(list) = self.list(partition, &vec![0; self.topics.len()]) {
+            drop(self.consumer.incremental_unassign(&list));
+        }
+        drop(queues);
     }
 
     fn drain(
@@ -231,7 +262,7 @@ impl Source for KafkaSource {
     }
 }
 
-fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
+pub(super) fn is_fatal(error: &rdkafka::error::KafkaError) -> bool {
     use rdkafka::error::{KafkaError, RDKafkaErrorCode};
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
@@ -280,16 +311,19 @@ fn partition_counts(
     Ok(counts)
 }
 
-fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64)>) -> SourceError {
-    let held =
-        held.map_or_else(String::new, |(low, high)| format!("the topic holds {low} to {high}; "));
+fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>) -> SourceError {
+    let held = held.map_or_else(String::new, |(low, high, horizon)| {
+        let read =
+            if horizon == 0 { String::new() } else { format!(", it was read up to {horizon}") };
+        format!("the topic holds {low} to {high}{read}; ")
+    });
     SourceError::Lost {
         topic: topic.to_owned(),
         partition,
         offset,
         reason: format!(
             "{held}records that recovery needs are gone (retention overtook the job, or the topic was \
-             recreated); raise the topic's retention, or begin anew with an empty log folder"
+             recreated); raise the topic's retention, or begin anew with an empty log"
         ),
     }
 }

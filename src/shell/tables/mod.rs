@@ -15,12 +15,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use crate::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
+use super::driver::Tables;
+use super::log::Stream;
+use crate::engine::evaluator::Rows;
+use crate::model::entry::TableFile;
+use crate::model::row::PairRow;
 use crate::model::spec::PipelineSpec;
 
 /// Version of all four tables.
@@ -48,18 +54,28 @@ pub enum TableError {
     /// Rows couldn't be encoded.
     #[error("encode {0}")]
     Encode(String, #[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A file that an entry names is neither staged nor complete.
-    #[error(
-        "complete {0}: it is neither staged nor there; restore it, or begin anew with an empty log folder"
-    )]
-    Missing(PathBuf),
 }
 
-/// A staged file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StagedFile {
-    /// Final path below the root.
-    pub relative: String,
+/// Who stages files: an epoch of a stream. A zombie's stages and its successor's never meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// Which stream's.
+    pub stream: Stream,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+impl Owner {
+    fn of(stream: Stream) -> String {
+        match stream {
+            Stream::Task(partition) => format!("t{partition}-"),
+            Stream::Evaluator => "e-".to_owned(),
+        }
+    }
+
+    fn tag(self) -> String {
+        format!("{}{}", Self::of(self.stream), self.epoch)
+    }
 }
 
 /// Writes tables below one root.
@@ -109,97 +125,40 @@ impl Stage {
         &self.root
     }
 
-    /// Stages rows of `pairs`.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn stage_pairs(
-        &self,
-        task: u32,
-        comparison: u8,
-        rows: &[PairRow],
-        name: &str,
-    ) -> Result<StagedFile, TableError> {
-        let first = rows.first().map_or(0, |row| row.pane.us());
-        let batch = pairs::batch(&self.spec, task, rows);
-        self.write("pairs", comparison, first, name, encoded("pairs", batch)?)
-    }
-
-    /// Stages rows of `windows`.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn stage_windows(
-        &self,
-        comparison: u8,
-        rows: &[WindowRow],
-        name: &str,
-    ) -> Result<StagedFile, TableError> {
-        let first = rows.first().map_or(0, |row| row.start.us());
-        let batch = windows::batch(&self.spec, rows);
-        self.write("windows", comparison, first, name, encoded("windows", batch)?)
-    }
-
-    /// Stages rows of `panes`.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn stage_panes(
-        &self,
-        comparison: u8,
-        rows: &[PaneRow],
-        name: &str,
-    ) -> Result<StagedFile, TableError> {
-        let first = rows
-            .iter()
-            .map(|row| row.pane.start.us())
-            .filter(|us| *us != i64::MIN)
-            .min()
-            .unwrap_or(0);
-        let batch = panes::batch(&self.spec, rows);
-        self.write("panes", comparison, first, name, encoded("panes", batch)?)
-    }
-
-    /// Stages rows of `decisions`.
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn stage_decisions(
-        &self,
-        comparison: u8,
-        rows: &[DecisionRow],
-        name: &str,
-    ) -> Result<StagedFile, TableError> {
-        let first = rows.first().map_or(0, |row| row.time.us());
-        let batch = decisions::batch(&self.spec, rows);
-        self.write("decisions", comparison, first, name, encoded("decisions", batch)?)
-    }
-
     fn write(
         &self,
-        table: &str,
-        comparison: u8,
-        first_us: i64,
-        name: &str,
-        batch: RecordBatch,
-    ) -> Result<StagedFile, TableError> {
+        owner: Owner,
+        file: &TableFile,
+        batch: Result<RecordBatch, ArrowError>,
+    ) -> Result<(), TableError> {
+        let table = &file.table;
+        let batch = batch.map_err(|error| TableError::Encode(table.clone(), error.into()))?;
+        let path = self.staged_path(owner, &self.relative(file));
+        let output = File::create(&path).map_err(io_error("make", &path))?;
+        // Parquet's own error for a full disk hides the operating system's: look for it.
+        let refused = |error: ParquetError| match error {
+            ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+                Ok(source) => io_error("write", &path)(*source),
+                Err(cause) => TableError::Encode(table.clone(), cause),
+            },
+            error => TableError::Encode(table.clone(), error.into()),
+        };
+        let mut writer = ArrowWriter::try_new(output, batch.schema(), Some(self.properties(table)))
+            .map_err(refused)?;
+        writer.write(&batch).map_err(refused)?;
+        let output = writer.into_inner().map_err(refused)?;
+        output.sync_all().map_err(io_error("make durable", &path))
+    }
+
+    /// A file's path below the root.
+    fn relative(&self, file: &TableFile) -> String {
+        let TableFile { table, comparison, first, name } = file;
         let candidate =
-            self.spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
-        let day = jiff::Timestamp::from_microsecond(first_us)
+            self.spec.candidates.get(usize::from(*comparison)).map_or("", String::as_str);
+        let day = jiff::Timestamp::from_microsecond(first.us())
             .map_or_else(|_| "1970-01-01".to_owned(), |t| t.to_string().chars().take(10).collect());
         let pipeline = &self.spec.name;
-        let relative = format!("{table}/pipeline={pipeline}/candidate={candidate}/dt={day}/{name}");
-        let path = self.staged_path(&relative);
-        let file = File::create(&path).map_err(io_error("make", &path))?;
-        let encode = |error: parquet::errors::ParquetError| {
-            TableError::Encode(table.to_owned(), error.into())
-        };
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(self.properties(table)))
-            .map_err(encode)?;
-        writer.write(&batch).map_err(encode)?;
-        let file = writer.into_inner().map_err(encode)?;
-        file.sync_all().map_err(io_error("make durable", &path))?;
-        Ok(StagedFile { relative })
+        format!("{table}/pipeline={pipeline}/candidate={candidate}/dt={day}/{name}")
     }
 
     fn properties(&self, table: &str) -> WriterProperties {
@@ -217,59 +176,81 @@ impl Stage {
             .build()
     }
 
-    fn staged_path(&self, relative: &str) -> PathBuf {
-        self.root.join(STAGING).join(format!("{}.{STAGED}", relative.replace('/', SEPARATOR)))
-    }
-
-    /// Renames a staged file into place; done already is done.
-    ///
-    /// # Errors
-    /// The disk refused, or the file is nowhere.
-    pub fn complete(&self, relative: &str) -> Result<(), TableError> {
-        let (from, to) = (self.staged_path(relative), self.root.join(relative));
-        if !from.exists() {
-            return if to.exists() { Ok(()) } else { Err(TableError::Missing(to)) };
-        }
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(io_error("make", folder))?;
-            fs::rename(&from, &to).map_err(io_error("rename", &from))?;
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(io_error("make durable", folder))?;
-        }
-        Ok(())
-    }
-
-    /// What a new owner finds: staged files that `named` entries name are completed, the others
-    /// belong to nobody and are removed. Returns (completed, removed).
-    ///
-    /// # Errors
-    /// The disk refused.
-    pub fn recover(&self, named: &[String]) -> Result<(usize, usize), TableError> {
-        let folder = self.root.join(STAGING);
-        let (mut completed, mut removed) = (0, 0);
-        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
-            let path = entry.map_err(io_error("list", &folder))?.path();
-            let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let relative = file.trim_end_matches(&format!(".{STAGED}")).replace(SEPARATOR, "/");
-            let name = relative.rsplit('/').next().unwrap_or_default().to_owned();
-            if named.contains(&name) {
-                self.complete(&relative)?;
-                completed += 1;
-            } else {
-                fs::remove_file(&path).map_err(io_error("remove", &path))?;
-                removed += 1;
-            }
-        }
-        Ok((completed, removed))
+    fn staged_path(&self, owner: Owner, relative: &str) -> PathBuf {
+        let name = format!("{}.{}.{STAGED}", relative.replace('/', SEPARATOR), owner.tag());
+        self.root.join(STAGING).join(name)
     }
 }
 
-fn encoded(
-    table: &str,
-    batch: Result<RecordBatch, arrow::error::ArrowError>,
-) -> Result<RecordBatch, TableError> {
-    batch.map_err(|error| TableError::Encode(table.to_owned(), error.into()))
+/// On a real disk.
+impl Tables for Stage {
+    fn stage_pairs(
+        &mut self,
+        owner: Owner,
+        partition: u32,
+        file: &TableFile,
+        rows: &[PairRow],
+    ) -> anyhow::Result<()> {
+        Ok(self.write(owner, file, pairs::batch(&self.spec, partition, rows))?)
+    }
+
+    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows) -> anyhow::Result<()> {
+        let batch = match rows {
+            Rows::Windows(rows) => windows::batch(&self.spec, rows),
+            Rows::Panes(rows) => panes::batch(&self.spec, rows),
+            Rows::Decisions(rows) => decisions::batch(&self.spec, rows),
+        };
+        Ok(self.write(owner, file, batch)?)
+    }
+
+    fn complete(&mut self, owner: Owner, file: &TableFile) -> anyhow::Result<bool> {
+        let relative = self.relative(file);
+        let (from, to) = (self.staged_path(owner, &relative), self.root.join(relative));
+        let Some(folder) = to.parent() else { return Ok(false) };
+        fs::create_dir_all(folder).map_err(io_error("make", folder))?;
+        match fs::rename(&from, &to) {
+            Ok(()) => {}
+            // Somebody else did it: who took over, or who was taken over.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(to.exists()),
+            Err(error) => return Err(io_error("rename", &from)(error).into()),
+        }
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io_error("make durable", folder))?;
+        Ok(true)
+    }
+
+    fn remove(&mut self, file: &TableFile) -> anyhow::Result<()> {
+        let path = self.root.join(self.relative(file));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &path)(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn clear_older(&mut self, owner: Owner) -> anyhow::Result<usize> {
+        let folder = self.root.join(STAGING);
+        let of = Owner::of(owner.stream);
+        let mut removed = 0;
+        for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
+            let path = entry.map_err(io_error("list", &folder))?.path();
+            let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let tag = file.strip_suffix(STAGED).and_then(|file| file.strip_suffix('.'));
+            let tag = tag.and_then(|file| file.rsplit('.').next()).unwrap_or_default();
+            let epoch = tag.strip_prefix(&of).and_then(|epoch| epoch.parse::<u64>().ok());
+            if epoch.is_some_and(|epoch| epoch < owner.epoch) {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(io_error("remove", &path)(error).into());
+                    }
+                    _ => removed += 1,
+                }
+            }
+        }
+        Ok(removed)
+    }
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> TableError {

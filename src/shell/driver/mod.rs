@@ -1,0 +1,293 @@
+//! Carries out what the tasks and the evaluator ask for.
+//!
+//! In: tasks, evaluator, log, tables, sinks. Out: durable entries, files, signals. Holds: an entry is
+//! durable and read back under its owner's epoch before what it names is done: facts are obeyed, files
+//! renamed, vitals weighed, signals sent. Knows nothing of: where records come from, when seconds end,
+//! who is to own what.
+
+mod hands;
+mod seat;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::log::{Body, Log, Stream};
+use super::metrics::Counters;
+use crate::engine::evaluator::{self, Evaluator};
+use crate::engine::{self, Task};
+use crate::model::entry::{Vitals, Weighing};
+use crate::model::row::{DecisionRow, WindowRow};
+use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
+use seat::Seat;
+use tasks::Tasks;
+
+pub use hands::{Hands, LetterSink, SignalSink, Tables};
+pub use tasks::{Begun, Holding};
+
+/// What people are told as it happens.
+pub trait Observer: Send {
+    /// A rule was shown.
+    fn decided(&mut self, row: &DecisionRow);
+    /// A window was reported.
+    fn reported(&mut self, row: &WindowRow);
+}
+
+/// The engine and its hands.
+pub struct Driver {
+    /// The pipeline.
+    pub spec: Arc<PipelineSpec>,
+    /// Tasks of the whole pipeline, here or elsewhere.
+    pub partitions: u32,
+    /// What is counted for people.
+    pub counters: Counters,
+    tasks: Tasks,
+    seat: Seat,
+    tables: Box<dyn Tables>,
+    letters: Box<dyn LetterSink>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl Driver {
+    /// An engine that owns nothing yet.
+    #[must_use]
+    pub fn new(spec: Arc<PipelineSpec>, partitions: u32, hands: Hands) -> Self {
+        let Hands { tasks_log, evaluator_log, tables, signals, letters, nonce } = hands;
+        Self {
+            tasks: Tasks::new(Arc::clone(&spec), tasks_log, nonce),
+            seat: Seat::new(Arc::clone(&spec), partitions, evaluator_log, signals, nonce),
+            spec,
+            partitions,
+            counters: Counters::default(),
+            tables,
+            letters,
+            observers: Vec::new(),
+        }
+    }
+
+    /// Tells `observer` what happens from now on.
+    pub fn observe(&mut self, observer: Box<dyn Observer>) {
+        self.observers.push(observer);
+    }
+
+    /// Claims a task; it begins once its log was read up to the claim. Who owns task 0 owns the
+    /// evaluator.
+    ///
+    /// # Errors
+    /// The log refused.
+    pub fn claim(&mut self, partition: u32) -> Result<()> {
+        self.tasks.claim(partition)?;
+        if partition == 0 {
+            self.seat.claim()?;
+        }
+        Ok(())
+    }
+
+    /// Lets a task go: somebody else owns it, or will.
+    pub fn release(&mut self, partition: u32) {
+        self.tasks.release(partition);
+        if partition == 0 {
+            self.seat.release();
+        }
+    }
+
+    /// Tasks that began since the last call, with where to read.
+    pub fn take_begun(&mut self) -> Vec<Begun> {
+        std::mem::take(&mut self.tasks.begun)
+    }
+
+    /// Tasks that others claimed since the last call.
+    pub fn take_superseded(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.tasks.superseded)
+    }
+
+    /// Everything that was claimed has begun, and the evaluator leads if it is here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.tasks.all_begun() && self.seat.is_settled()
+    }
+
+    /// What came before in the log isn't needed any more.
+    pub fn forget_history(&mut self) {
+        self.tasks.forget_history();
+    }
+
+    /// Partitions that are held here, and how.
+    pub fn holdings(&self) -> impl Iterator<Item = (u32, &Holding)> {
+        self.tasks.holdings.iter().map(|(partition, holding)| (*partition, holding))
+    }
+
+    /// Tasks that are owned here, by partition.
+    pub fn owned(&self) -> impl Iterator<Item = (u32, &Task)> {
+        self.holdings().filter_map(|(partition, holding)| Some((partition, holding.task()?)))
+    }
+
+    /// Partitions that are owned here.
+    #[must_use]
+    pub fn partitions_owned(&self) -> Vec<u32> {
+        self.owned().map(|(partition, _)| partition).collect()
+    }
+
+    /// A task that is owned here.
+    #[must_use]
+    pub fn task(&self, partition: u32) -> Option<&Task> {
+        self.tasks.holdings.get(&partition)?.task()
+    }
+
+    /// The same, to hand it what happened.
+    pub fn task_mut(&mut self, partition: u32) -> Option<&mut Task> {
+        self.tasks.holdings.get_mut(&partition)?.task_mut()
+    }
+
+    /// Whether a task's entries that aren't read back yet are too many to go on.
+    #[must_use]
+    pub fn is_choked(&self, partition: u32) -> bool {
+        self.tasks.holdings.get(&partition).is_some_and(Holding::is_choked)
+    }
+
+    /// The evaluator, if it is here and knows all that was weighed.
+    #[must_use]
+    pub fn evaluator(&self) -> Option<&Evaluator> {
+        self.seat.leader()
+    }
+
+    /// The evaluator's epoch, if it is here.
+    #[must_use]
+    pub fn evaluator_epoch(&self) -> Option<u64> {
+        self.seat.epoch()
+    }
+
+    /// Bytes appended to the log by this process.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.tasks.written() + self.seat.written()
+    }
+
+    /// A second is over: vitals are flushed, written down and weighed.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn tick(&mut self, now: EventTime) -> Result<()> {
+        for task in self.tasks.running() {
+            task.handle(engine::Input::Tick { now });
+        }
+        self.settle()?;
+        self.seat.handle(evaluator::Input::Cut { at: now });
+        self.seat.send();
+        self.settle()
+    }
+
+    /// The inputs end here: everything closes as if time had passed.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn finish(&mut self) -> Result<()> {
+        let time = self.spec.time;
+        let last = self.owned().map(|(_, task)| task.last_time()).max();
+        let last = last.unwrap_or(EventTime::START);
+        if last != EventTime::START {
+            let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+            for task in self.tasks.running() {
+                task.handle(engine::Input::Finish { time: end });
+            }
+            self.drain()?;
+        }
+        self.seat.handle(evaluator::Input::Cut { at: last });
+        self.drain()?;
+        self.end(true)
+    }
+
+    /// Nothing more comes; at the end of `bounded` inputs open windows are reported as they are.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn end(&mut self, bounded: bool) -> Result<()> {
+        if bounded {
+            self.seat.handle(evaluator::Input::End);
+        }
+        self.flush()
+    }
+
+    /// Completes files and sends what is left: the process is about to leave.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn flush(&mut self) -> Result<()> {
+        for task in self.tasks.running() {
+            task.handle(engine::Input::Flush);
+        }
+        self.drain()?;
+        self.seat.handle(evaluator::Input::Flush);
+        self.drain()
+    }
+
+    /// A recorded run is repeated: vitals are flushed where it flushed them, and it is weighed what
+    /// `weigh` says.
+    pub fn repeat(&mut self) {
+        for task in self.tasks.running() {
+            task.follow();
+        }
+        self.seat.repeat();
+    }
+
+    /// Weighs what an earlier run weighed.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn weigh(&mut self, entry: &Weighing) -> Result<()> {
+        self.seat.handle(evaluator::Input::Logged(entry));
+        self.settle()
+    }
+
+    /// The next vitals of a task must be these.
+    pub fn expect_vitals(&mut self, task: u32, vitals: Vitals) {
+        self.tasks.expected.insert(task, vitals);
+    }
+
+    /// Carries out effects and what was read back, as far as that goes without waiting.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn settle(&mut self) -> Result<()> {
+        let Self { tasks, seat, tables, letters, observers, counters, .. } = self;
+        let (tables, letters) = (tables.as_mut(), letters.as_mut());
+        loop {
+            let mut moved = tasks.carry_out(tables, letters, counters)?;
+            moved |= tasks.read_back(tables, counters)?;
+            moved |= seat.carry_out(tables, observers, counters)?;
+            moved |= seat.read_back(tables, counters)?;
+            if !moved {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Carries out everything, what has to be waited for included.
+    fn drain(&mut self) -> Result<()> {
+        loop {
+            self.settle()?;
+            if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 {
+                return Ok(());
+            }
+            super::clock::idle(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+/// Frames appended by a stream's owner and not read back yet.
+type InFlight = BTreeMap<Stream, usize>;
+
+/// Appends under an epoch, counting what is on its way.
+fn append(
+    log: &mut dyn Log,
+    in_flight: &mut InFlight,
+    (stream, epoch): (Stream, u64),
+    body: Body,
+) -> Result<()> {
+    log.append(stream, epoch, body)?;
+    *in_flight.entry(stream).or_default() += 1;
+    Ok(())
+}

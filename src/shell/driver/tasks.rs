@@ -1,0 +1,385 @@
+//! The tasks that this process holds, from claim to release.
+//!
+//! In: effects of tasks, frames of their streams. Out: entries, files, dead letters. Holds: a task
+//! begins with what valid entries up to its own claim say; a frame counts under the epoch in force;
+//! a claim by somebody else ends the task here. Knows nothing of: the evaluator, group membership.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use super::{InFlight, LetterSink, Tables, append};
+use crate::engine::{self, Differs, Effect, Task};
+use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
+use crate::model::spec::PipelineSpec;
+use crate::shell::log::{Begin, Body, Log, LogFrame, Stream, valid};
+use crate::shell::metrics::Counters;
+use crate::shell::tables::Owner;
+
+/// Frames of a log that a new owner looks at first, from the end.
+const TAIL: u64 = 4096;
+/// A task waits while so many of its entries are on their way.
+const IN_FLIGHT_MAX: usize = 64;
+
+/// The tasks of a process.
+pub(super) struct Tasks {
+    spec: Arc<PipelineSpec>,
+    log: Box<dyn Log>,
+    nonce: u64,
+    pub(super) holdings: BTreeMap<u32, Holding>,
+    pub(super) begun: Vec<Begun>,
+    pub(super) superseded: Vec<u32>,
+    in_flight: InFlight,
+    /// Vitals that a recorded run says come next, by task.
+    pub(super) expected: BTreeMap<u32, Vitals>,
+}
+
+/// A partition that is held here.
+pub enum Holding {
+    /// Its log is read up to the claim that was appended.
+    Claimed {
+        /// The claim's.
+        nonce: u64,
+        /// What was read so far.
+        frames: Vec<LogFrame>,
+        /// How many frames from the end reading began.
+        tail: u64,
+        /// Reading began at the very beginning.
+        whole: bool,
+    },
+    /// Its task runs under an epoch.
+    Owned {
+        /// Position of the claim.
+        epoch: u64,
+        /// The task.
+        task: Box<Task>,
+        /// Entries on their way through the log.
+        in_flight: usize,
+    },
+}
+
+/// A task that has just begun.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Its partition.
+    pub partition: u32,
+    /// First offset to read, by input.
+    pub offsets: Vec<i64>,
+    /// Offsets up to which an earlier owner read, by input; the inputs must reach them.
+    pub horizons: Vec<(usize, i64)>,
+}
+
+impl Holding {
+    pub(super) fn task(&self) -> Option<&Task> {
+        match self {
+            Self::Owned { task, .. } => Some(task),
+            Self::Claimed { .. } => None,
+        }
+    }
+
+    pub(super) fn task_mut(&mut self) -> Option<&mut Task> {
+        match self {
+            Self::Owned { task, .. } => Some(task),
+            Self::Claimed { .. } => None,
+        }
+    }
+
+    /// Its epoch, once it is owned.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<u64> {
+        match self {
+            Self::Owned { epoch, .. } => Some(*epoch),
+            Self::Claimed { .. } => None,
+        }
+    }
+
+    pub(super) const fn is_choked(&self) -> bool {
+        match self {
+            Self::Owned { in_flight, .. } => IN_FLIGHT_MAX <= *in_flight,
+            Self::Claimed { .. } => true,
+        }
+    }
+}
+
+impl Tasks {
+    pub(super) fn new(spec: Arc<PipelineSpec>, log: Box<dyn Log>, nonce: u64) -> Self {
+        Self {
+            spec,
+            log,
+            nonce,
+            holdings: BTreeMap::new(),
+            begun: Vec::new(),
+            superseded: Vec::new(),
+            in_flight: InFlight::new(),
+            expected: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn claim(&mut self, partition: u32) -> Result<()> {
+        self.nonce = self.nonce.wrapping_add(1);
+        let (nonce, config) = (self.nonce, self.spec.config_hash);
+        let stream = Stream::Task(partition);
+        let whole = self.log.read(stream, Begin::Tail(TAIL))?;
+        let claim = Body::Task(Arc::new(Entry::Claim { nonce, config }));
+        self.log.append(stream, 0, claim)?;
+        let claimed = Holding::Claimed { nonce, frames: Vec::new(), tail: TAIL, whole };
+        self.holdings.insert(partition, claimed);
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, partition: u32) {
+        self.holdings.remove(&partition);
+        self.in_flight.remove(&Stream::Task(partition));
+        self.log.forget(Stream::Task(partition));
+    }
+
+    pub(super) fn all_begun(&self) -> bool {
+        self.holdings.values().all(|holding| holding.task().is_some())
+    }
+
+    pub(super) fn forget_history(&mut self) {
+        self.log.settled();
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.log.written()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.values().sum()
+    }
+
+    pub(super) fn running(&mut self) -> impl Iterator<Item = &mut Task> {
+        self.holdings.values_mut().filter_map(Holding::task_mut)
+    }
+
+    /// Does what the tasks ask for; whether anything was.
+    pub(super) fn carry_out(
+        &mut self,
+        tables: &mut dyn Tables,
+        letters: &mut dyn LetterSink,
+        counters: &mut Counters,
+    ) -> Result<bool> {
+        let mut moved = false;
+        let Self { holdings, log, in_flight: on_their_way, expected, spec, .. } = self;
+        for (&partition, holding) in holdings {
+            let Holding::Owned { epoch, task, in_flight } = holding else { continue };
+            let stream = Stream::Task(partition);
+            while let Some(effect) = task.poll() {
+                moved = true;
+                match effect {
+                    Effect::Append(entry) => {
+                        if let Entry::Vitals(vitals) = &entry {
+                            check(partition, vitals, expected.remove(&partition).as_ref())?;
+                            // Vitals say that these records were counted: they may not be lost after it.
+                            letters.flush().context("put unreadable records aside")?;
+                        }
+                        counters.entry(&entry);
+                        let body = Body::Task(Arc::new(entry));
+                        append(log.as_mut(), on_their_way, (stream, *epoch), body)?;
+                        *in_flight += 1;
+                    }
+                    Effect::Stage { name, comparison, rows } => {
+                        counters.pair_rows += rows.len() as u64;
+                        counters.files += 1;
+                        let first = rows.first().map(|row| row.pane).unwrap_or_default();
+                        let file = pairs_file(comparison, first, name);
+                        let owner = Owner { stream, epoch: *epoch };
+                        tables.stage_pairs(owner, partition, &file, &rows)?;
+                    }
+                    Effect::DeadLetter(letter) => {
+                        counters.dead_letter(letter.reason);
+                        letters
+                            .put(partition, &letter)
+                            .context("put an unreadable record aside")?;
+                    }
+                    Effect::Differs(differs) => bail!(explain(spec, partition, differs)),
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Takes what the log gives back; whether anything was.
+    pub(super) fn read_back(
+        &mut self,
+        tables: &mut dyn Tables,
+        counters: &mut Counters,
+    ) -> Result<bool> {
+        let mut moved = false;
+        while let Some(frame) = self.log.poll()? {
+            moved = true;
+            let Stream::Task(partition) = frame.stream else { continue };
+            let Some(holding) = self.holdings.get_mut(&partition) else { continue };
+            match holding {
+                Holding::Claimed { nonce, frames, .. } => {
+                    let is_ours = frame.body.claim() == Some(*nonce);
+                    frames.push(frame);
+                    if is_ours {
+                        self.begin(partition, tables)?;
+                    }
+                }
+                Holding::Owned { epoch, task, in_flight } => {
+                    if frame.body.claim().is_some() {
+                        tracing::warn!(
+                            partition,
+                            "Another process claimed this task; it ends here."
+                        );
+                        self.release(partition);
+                        self.superseded.push(partition);
+                        continue;
+                    }
+                    if frame.epoch != *epoch {
+                        counters.ignored_frames += 1;
+                        continue;
+                    }
+                    *in_flight = in_flight.saturating_sub(1);
+                    if let Some(count) = self.in_flight.get_mut(&frame.stream) {
+                        *count = count.saturating_sub(1);
+                    }
+                    let owner = Owner { stream: frame.stream, epoch: *epoch };
+                    if let Body::Task(entry) = &frame.body {
+                        take(task, entry, owner, tables)?;
+                    }
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// The claim was read back: what valid entries before it say is what the task begins with.
+    fn begin(&mut self, partition: u32, tables: &mut dyn Tables) -> Result<()> {
+        let stream = Stream::Task(partition);
+        let Some(Holding::Claimed { frames, tail, whole, nonce }) =
+            self.holdings.remove(&partition)
+        else {
+            return Ok(());
+        };
+        let epoch = frames.last().map_or(0, |frame| frame.position);
+        let entry = |frame: LogFrame| match frame.body {
+            Body::Task(entry) => Some((frame.epoch, entry)),
+            Body::Evaluator(_) => None,
+        };
+        let entries: Vec<_> = valid(frames).filter_map(entry).collect();
+        if !whole && !tells_all(&entries, self.spec.candidates.len()) {
+            // Not far enough back: once more, from further.
+            let tail = tail.saturating_mul(8);
+            let whole = self.log.read(stream, Begin::Tail(tail))?;
+            let again = Holding::Claimed { nonce, frames: Vec::new(), tail, whole };
+            self.holdings.insert(partition, again);
+            return Ok(());
+        }
+        check_config(self.spec.config_hash, &entries)?;
+        let owner = Owner { stream, epoch };
+        let in_place = complete_named(&entries, owner, tables)?;
+        let removed = tables.clear_older(owner)?;
+        let known = entries.iter().map(|(_, entry)| entry.as_ref());
+        let task = Task::recover(Arc::clone(&self.spec), partition, known, &in_place);
+        let inputs = 0..=self.spec.candidates.len();
+        let offsets = inputs.map(|input| task.position(input)).collect();
+        let horizons = task.horizons().collect();
+        tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
+        self.begun.push(Begun { partition, offsets, horizons });
+        let task = Box::new(task);
+        self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0 });
+        Ok(())
+    }
+}
+
+/// Does what an entry that was read back names.
+fn take(task: &mut Task, entry: &Entry, owner: Owner, tables: &mut dyn Tables) -> Result<()> {
+    match entry {
+        Entry::Fact(fact) => task.handle(engine::Input::Logged(*fact)),
+        Entry::Closed(Closed { comparison, files, .. }) => {
+            for PairFile { from, name, .. } in files {
+                let file = pairs_file(*comparison, *from, name.clone());
+                if tables.complete(owner, &file).context("complete a staged file")? {
+                    task.handle(engine::Input::Completed { comparison: *comparison, name });
+                }
+            }
+        }
+        Entry::Claim { .. } | Entry::Vitals(_) => {}
+    }
+    Ok(())
+}
+
+fn pairs_file(comparison: u8, first: crate::model::time::EventTime, name: String) -> TableFile {
+    TableFile { table: "pairs".to_owned(), comparison, first, name }
+}
+
+/// Whether the entries hold the last word of every comparison.
+fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
+    let closed = entries.iter().filter_map(|(_, entry)| match entry.as_ref() {
+        Entry::Closed(closed) => Some(closed.comparison),
+        Entry::Claim { .. } | Entry::Fact(_) | Entry::Vitals(_) => None,
+    });
+    closed.collect::<BTreeSet<u8>>().len() == comparisons
+}
+
+/// Puts in place what the last entries name, under the epochs that staged it; names of what is there.
+/// Files behind one that is nowhere are taken out: their rows are written again.
+fn complete_named(
+    entries: &[(u64, Arc<Entry>)],
+    owner: Owner,
+    tables: &mut dyn Tables,
+) -> Result<BTreeSet<String>> {
+    let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
+    for (epoch, entry) in entries {
+        if let Entry::Closed(closed) = entry.as_ref() {
+            last.insert(closed.comparison, (*epoch, closed));
+        }
+    }
+    let mut in_place = BTreeSet::new();
+    for (comparison, (epoch, closed)) in last {
+        let mut complete = true;
+        for PairFile { from, name, .. } in &closed.files {
+            let file = pairs_file(comparison, *from, name.clone());
+            complete &= tables.complete(Owner { epoch, ..owner }, &file)?;
+            if complete {
+                in_place.insert(name.clone());
+            } else {
+                tables.remove(&file)?;
+            }
+        }
+    }
+    Ok(in_place)
+}
+
+/// A change of meaning on a running log isn't built yet: two meanings must not mix in one window.
+fn check_config(hash: u64, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
+    let other = entries.iter().find_map(|(_, entry)| match entry.as_ref() {
+        Entry::Claim { config, .. } if *config != hash => Some(*config),
+        _ => None,
+    });
+    anyhow::ensure!(
+        other.is_none(),
+        "the log was written by another version of this pipeline file (configuration {:016x}, now {hash:016x}); \
+         restore the file, or give the new one a log of its own",
+        other.unwrap_or_default()
+    );
+    Ok(())
+}
+
+/// What a recorded run counted must be counted again.
+fn check(partition: u32, vitals: &Vitals, expected: Option<&Vitals>) -> Result<()> {
+    let Some(expected) = expected.filter(|expected| *expected != vitals) else { return Ok(()) };
+    let ranges =
+        |vitals: &Vitals| -> Vec<_> { vitals.arms.iter().map(|arm| (arm.from, arm.to)).collect() };
+    bail!(
+        "partition {partition} holds other records than the recorded run read: its vitals differ \
+         (offsets by input {:?}, recorded {:?})",
+        ranges(vitals),
+        ranges(expected)
+    );
+}
+
+fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
+    let Differs { input, from, to } = differs;
+    let arm = crate::shell::metrics::arm_name(spec, input);
+    format!(
+        "the topic of {arm}, partition {partition}, holds other records from offset {from} to {to} than were \
+         read before the restart: it was recreated, or is another topic; nothing was decided from them. \
+         Restore it, or begin anew with a log of its own"
+    )
+}

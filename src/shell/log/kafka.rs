@@ -1,0 +1,267 @@
+//! The log on Kafka: a topic with one partition per task, and one with a single partition beside it
+//! for the evaluator.
+//!
+//! In: frames under an epoch. Out: the same, read back by a consumer of its own. Holds: the order of a
+//! partition is the broker's; a position is the offset plus one; an append whose fate isn't known ends
+//! the epochs; no transaction is needed. Knows nothing of: who owns a stream.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use super::{Begin, Body, Log, LogError, LogFrame, Stream, codec};
+use crate::config::endpoint::KafkaEndpoint;
+use crate::shell::kafka::client_config;
+
+/// How long the cluster may take to answer.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Ends the names of evaluators' topics.
+const EVALUATOR: &str = "evaluator";
+/// What a frame begins with: the format's version.
+const VERSION: u8 = 1;
+
+/// A handle of a log on Kafka.
+pub struct KafkaLog {
+    topics: LogTopics,
+    producer: BaseProducer<Deliveries>,
+    deliveries: Deliveries,
+    reader: BaseConsumer,
+    /// Next position expected, by stream that is read.
+    reads: BTreeMap<Stream, u64>,
+    written: u64,
+}
+
+/// The topics of a log.
+#[derive(Clone, Debug)]
+pub struct LogTopics {
+    tasks: String,
+    evaluator: String,
+}
+
+impl LogTopics {
+    /// The topics of the log of this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { tasks: name.to_owned(), evaluator: format!("{name}.{EVALUATOR}") }
+    }
+
+    /// Names and numbers of partitions, for so many tasks.
+    #[must_use]
+    pub fn wanted(&self, tasks: u32) -> [(&str, u32); 2] {
+        [(&self.tasks, tasks), (&self.evaluator, 1)]
+    }
+
+    fn place(&self, stream: Stream) -> (&str, i32) {
+        match stream {
+            Stream::Task(partition) => (&self.tasks, i32::try_from(partition).unwrap_or(i32::MAX)),
+            Stream::Evaluator => (&self.evaluator, 0),
+        }
+    }
+
+    fn stream(&self, topic: &str, partition: i32) -> Stream {
+        if topic == self.evaluator {
+            Stream::Evaluator
+        } else {
+            Stream::Task(u32::try_from(partition).unwrap_or(u32::MAX))
+        }
+    }
+}
+
+/// The first append that failed, if one did.
+#[derive(Clone, Debug, Default)]
+struct Deliveries(Arc<Mutex<Option<String>>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| error.to_string());
+        }
+    }
+}
+
+impl KafkaLog {
+    /// A handle of a log whose topics are there.
+    ///
+    /// # Errors
+    /// The clients can't be made.
+    pub fn new(endpoint: &KafkaEndpoint, topics: LogTopics) -> Result<Self, LogError> {
+        let deliveries = Deliveries::default();
+        let failed = |error: KafkaError| refused("connect to", &topics.tasks, &error);
+        let producer = client_config(endpoint, "log")
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "0")
+            .set("socket.nagle.disable", "true")
+            // A broker that is gone for a while is waited for; what isn't acknowledged isn't acted on.
+            .set("message.timeout.ms", "0")
+            .set("message.max.bytes", "67108864")
+            .set("queue.buffering.max.messages", "100000")
+            .create_with_context(deliveries.clone())
+            .map_err(failed)?;
+        let reader = client_config(endpoint, "log-reader")
+            .set("group.id", &endpoint.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_uncommitted")
+            .set("fetch.min.bytes", "1")
+            .set("fetch.wait.max.ms", "10")
+            .set("fetch.queue.backoff.ms", "10")
+            .set("queued.max.messages.kbytes", "16384")
+            .set("check.crcs", "true")
+            .create()
+            .map_err(failed)?;
+        Ok(Self { topics, producer, deliveries, reader, reads: BTreeMap::new(), written: 0 })
+    }
+
+    fn check(&self) -> Result<(), LogError> {
+        let failed = self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.as_ref().map_or(Ok(()), |why| Err(LogError::Poisoned(why.clone())))
+    }
+
+    fn one(&self, stream: Stream, offset: Offset) -> Result<TopicPartitionList, LogError> {
+        let (topic, partition) = self.topics.place(stream);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, offset)
+            .map_err(|error| refused("read", topic, &error))?;
+        Ok(list)
+    }
+}
+
+impl Log for KafkaLog {
+    fn read(&mut self, stream: Stream, from: Begin) -> Result<bool, LogError> {
+        self.forget(stream);
+        let (topic, partition) = self.topics.place(stream);
+        let (low, high) = self
+            .reader
+            .fetch_watermarks(topic, partition, DEADLINE)
+            .map_err(|error| refused("read", topic, &error))?;
+        let begin = match from {
+            Begin::Tail(count) => low.max(high.saturating_sub_unsigned(count)),
+            Begin::Behind(position) => {
+                let begin = i64::try_from(position).unwrap_or(i64::MAX);
+                if begin < low || high < begin {
+                    let what = format!(
+                        "offset {begin} of {topic}/{partition} is needed, it holds {low} to {high}"
+                    );
+                    let cure = "its retention was too short, or it was deleted or recreated; restore it, \
+                                or begin anew with another `log.topic`";
+                    return Err(LogError::Lost { stream, what, cure });
+                }
+                begin
+            }
+        };
+        let list = self.one(stream, Offset::Offset(begin))?;
+        self.reader
+            .incremental_assign(&list)
+            .map_err(|error| refused("read", self.topics.place(stream).0, &error))?;
+        self.reads.insert(stream, begin.cast_unsigned() + 1);
+        Ok(begin <= low)
+    }
+
+    fn forget(&mut self, stream: Stream) {
+        if self.reads.remove(&stream).is_some()
+            && let Ok(list) = self.one(stream, Offset::Invalid)
+        {
+            drop(self.reader.incremental_unassign(&list));
+        }
+    }
+
+    fn append(&mut self, stream: Stream, epoch: u64, body: Body) -> Result<(), LogError> {
+        self.check()?;
+        let mut bytes = vec![VERSION];
+        codec::encode(epoch, &body, &mut bytes).map_err(LogError::Foreign)?;
+        let (topic, partition) = self.topics.place(stream);
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(&bytes);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), unsent)) => {
+                    self.producer.poll(Duration::from_millis(20));
+                    record = unsent;
+                }
+                Err((error, _)) => return Err(refused("append to", topic, &error)),
+            }
+        }
+        self.written += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Result<Option<LogFrame>, LogError> {
+        self.producer.poll(Duration::ZERO);
+        self.check()?;
+        loop {
+            let message = match self.reader.poll(Duration::ZERO) {
+                None => return Ok(None),
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    if is_final(&error) {
+                        return Err(refused("read", &self.topics.tasks, &error));
+                    }
+                    tracing::warn!(%error, "Reading the log was interrupted; the client goes on by itself.");
+                    continue;
+                }
+            };
+            let stream = self.topics.stream(message.topic(), message.partition());
+            let position = message.offset().cast_unsigned() + 1;
+            // What was fetched before a stream was let go, or read anew, isn't asked for any more.
+            let Some(next) = self.reads.get_mut(&stream).filter(|next| **next <= position) else {
+                continue;
+            };
+            *next = position + 1;
+            let damaged = |what: String| {
+                let place = format!("{}/{}", message.topic(), message.partition());
+                LogError::Foreign(format!(
+                    "read the log topic {place} at offset {}: {what}; another program wrote into it, or a \
+                     later version of this one: give this pipeline another `log.topic`, or update it",
+                    message.offset()
+                ))
+            };
+            let (epoch, body) = match message.payload() {
+                Some([VERSION, frame @ ..]) => codec::decode(stream, frame).map_err(damaged)?,
+                Some([version, ..]) => {
+                    return Err(damaged(format!("frame version {version} is unknown")));
+                }
+                Some([]) | None => return Err(damaged("an empty frame".to_owned())),
+            };
+            return Ok(Some(LogFrame { stream, position, epoch, body }));
+        }
+    }
+
+    fn settled(&mut self) {}
+
+    fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+/// Errors after which reading doesn't go on by itself.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::Fatal
+        )
+    )
+}
+
+fn refused(doing: &'static str, topic: &str, error: &KafkaError) -> LogError {
+    LogError::Kafka { doing, topic: topic.to_owned(), reason: error.to_string() }
+}

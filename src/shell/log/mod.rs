@@ -1,0 +1,184 @@
+//! The log: one append-only stream per task and one for the evaluator, behind one seam.
+//!
+//! In: entries under an epoch. Out: the same frames read back, in the order in which they count. Holds:
+//! what `poll` hands out is durable; frames of a stream come in the order of their positions, from the
+//! chosen place on, the handle's own among them; nothing is filtered. Knows nothing of: what entries
+//! mean, who owns a stream.
+
+pub mod codec;
+pub mod file;
+pub mod kafka;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::Epoch;
+use crate::model::entry::{Entry, Weighing};
+
+/// One stream of a log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stream {
+    /// A task's, by partition.
+    Task(u32),
+    /// The evaluator's.
+    Evaluator,
+}
+
+impl std::fmt::Display for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Task(partition) => write!(f, "task {partition}"),
+            Self::Evaluator => f.write_str("the evaluator"),
+        }
+    }
+}
+
+/// What a frame carries.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Body {
+    /// Of a task's stream.
+    Task(Arc<Entry>),
+    /// Of the evaluator's.
+    Evaluator(Arc<Weighing>),
+}
+
+impl Body {
+    /// The nonce of a claim; `None` for anything else.
+    #[must_use]
+    pub fn claim(&self) -> Option<u64> {
+        match self {
+            Self::Task(entry) => match **entry {
+                Entry::Claim { nonce, .. } => Some(nonce),
+                Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) => None,
+            },
+            Self::Evaluator(weighing) => match **weighing {
+                Weighing::Claim { nonce, .. } => Some(nonce),
+                Weighing::Cut { .. }
+                | Weighing::Panes { .. }
+                | Weighing::Sent { .. }
+                | Weighing::State { .. } => None,
+            },
+        }
+    }
+}
+
+/// A frame that was read back.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogFrame {
+    /// Which stream.
+    pub stream: Stream,
+    /// Its position there, from 1, ascending; there may be gaps.
+    pub position: u64,
+    /// Position of its writer's claim; a claim's own doesn't count.
+    pub epoch: u64,
+    /// What it says.
+    pub body: Body,
+}
+
+/// The frames of one stream that count; the epoch of each is then the one it counts under. Where
+/// reading begins in the middle of an epoch, the first frame says which.
+pub fn valid(frames: Vec<LogFrame>) -> impl Iterator<Item = LogFrame> {
+    let mut current = Epoch(frames.first().map_or(0, |frame| frame.epoch));
+    frames.into_iter().filter_map(move |frame| {
+        let counts = current.admits(frame.position, frame.epoch, frame.body.claim().is_some());
+        counts.then_some(LogFrame { epoch: current.0, ..frame })
+    })
+}
+
+/// Where reading a stream begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// So many frames before the end.
+    Tail(u64),
+    /// Behind this position.
+    Behind(u64),
+}
+
+/// What can go wrong with a log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk refused.
+    #[error("{doing} {path}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process owns it.
+    #[error(
+        "lock {0}: another process runs this pipeline; stop it, or give this one another `log.directory`"
+    )]
+    Locked(PathBuf),
+    /// It isn't what was written.
+    #[error("read {path} at byte {at}: {what}; restore the file, or move it away to begin anew")]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// It is another pipeline's, or isn't as it must be.
+    #[error("{0}")]
+    Foreign(String),
+    /// An earlier write failed: whether it arrived isn't known, so this owner's epochs have ended.
+    #[error("append to the log: an earlier write failed ({0}); restart the job")]
+    Poisoned(String),
+    /// Frames that are needed are gone.
+    #[error("read the log of {stream}: {what}; {cure}")]
+    Lost {
+        /// Which stream.
+        stream: Stream,
+        /// What is gone.
+        what: String,
+        /// How to go on.
+        cure: &'static str,
+    },
+    /// The cluster refused.
+    #[error("{doing} the log topic {topic}: {reason}")]
+    Kafka {
+        /// What was tried.
+        doing: &'static str,
+        /// Which topic.
+        topic: String,
+        /// Why, and what to look at.
+        reason: String,
+    },
+}
+
+/// A log of one pipeline, as one of its users sees it.
+pub trait Log: Send {
+    /// Reads a stream from there on; its frames come through `poll`. Whether that is its very
+    /// beginning.
+    ///
+    /// # Errors
+    /// Frames from there on are gone, or it can't be read.
+    fn read(&mut self, stream: Stream, from: Begin) -> Result<bool, LogError>;
+
+    /// Reads a stream no more.
+    fn forget(&mut self, stream: Stream);
+
+    /// Appends; durable when `poll` hands it out.
+    ///
+    /// # Errors
+    /// It can't be; the log isn't to be used any more.
+    fn append(&mut self, stream: Stream, epoch: u64, body: Body) -> Result<(), LogError>;
+
+    /// The next frame of any stream that is read, if one is there.
+    ///
+    /// # Errors
+    /// Something was lost; the log isn't to be used any more.
+    fn poll(&mut self) -> Result<Option<LogFrame>, LogError>;
+
+    /// Everything that is needed is being read: what came before won't be asked for.
+    fn settled(&mut self);
+
+    /// Bytes appended through this handle.
+    fn written(&self) -> u64;
+}
