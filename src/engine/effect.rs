@@ -40,6 +40,8 @@ pub enum Input<'a> {
     },
     /// A fact was written down and read back.
     Logged(Fact),
+    /// A fact was read back that nobody may obey: the broker's clock and the host's differ.
+    Refused(Fact),
     /// A file of pair rows is in place.
     Completed {
         /// Which candidate's.

@@ -122,6 +122,11 @@ impl Task {
                 }
                 self.advance();
             }
+            Input::Refused(fact) => {
+                if let Some(inlet) = self.inlets.get_mut(usize::from(fact.input)) {
+                    inlet.fact_in_flight = false;
+                }
+            }
             Input::Completed { comparison, name } => {
                 if let Some(of) = self.comparisons.get_mut(usize::from(comparison)) {
                     of.completed(name);
@@ -382,7 +387,7 @@ impl Task {
             }
         }
         for (input, _) in state.iter().enumerate().filter(|(_, state)| **state) {
-            self.state_fact(input, time, false);
+            self.state_fact(input, time, Some(confirmed));
         }
     }
 
@@ -399,17 +404,24 @@ impl Task {
                 || holds(&self.inlets[at + 1]))
     }
 
-    fn state_fact(&mut self, input: usize, time: EventTime, end: bool) {
+    /// `confirmed` is when the input was seen to stand at its end; it is bounded without.
+    fn state_fact(&mut self, input: usize, time: EventTime, confirmed: Option<EventTime>) {
         let inlet = &mut self.inlets[input];
         inlet.fact_in_flight = true;
-        let fact = Fact { input: inlet.number(), offset: inlet.position(), time, end };
+        let fact = Fact {
+            input: inlet.number(),
+            offset: inlet.position(),
+            time,
+            end: confirmed.is_none(),
+            confirmed: confirmed.unwrap_or(time),
+        };
         self.effects.push_back(Effect::Append(Entry::Fact(fact)));
     }
 
     fn finish(&mut self, time: EventTime) {
         self.flush_vitals();
         for input in 0..self.inlets.len() {
-            self.state_fact(input, time, true);
+            self.state_fact(input, time, None);
         }
     }
 

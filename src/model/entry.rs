@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Buckets;
 use super::tally::{Segment, Tally};
-use super::time::EventTime;
+use super::time::{EventTime, Span};
 use crate::stats::histogram::CoarseLatency;
 
 /// "This input stood at its end at `offset`, time may pass to `time`": not derivable from the
@@ -25,6 +25,20 @@ pub struct Fact {
     pub time: EventTime,
     /// The end of a bounded input: what waits as a leap is believed whatever it shows.
     pub end: bool,
+    /// Host time at which the end was confirmed; it may not be far from the broker's.
+    pub confirmed: EventTime,
+}
+
+/// A fact whose confirmation and append lie further apart isn't obeyed by anybody: a clock is wrong.
+pub const FACT_DRIFT: Span = Span::from_secs(2);
+
+impl Fact {
+    /// Whether it may be obeyed, given when the log's broker appended it, if it says.
+    #[must_use]
+    pub fn is_sound(&self, appended: Option<EventTime>) -> bool {
+        let apart = |at: EventTime| at.since(self.confirmed).max(self.confirmed.since(at));
+        self.end || appended.is_none_or(|at| apart(at) <= FACT_DRIFT)
+    }
 }
 
 /// Where to start re-reading one input, and the running max there.
@@ -306,8 +320,11 @@ pub enum Weighing {
     Panes {
         /// Which candidate.
         comparison: u8,
-        /// Every task has closed everything before this time.
+        /// Every task has closed everything before this time, but for the missing ones.
         to: EventTime,
+        /// Tasks that are waited for no longer, each with how far it has closed: what it closes
+        /// later revises windows, and no decision.
+        missing: Vec<(u32, EventTime)>,
     },
     /// The signal with this sequence was acknowledged by the control topic.
     Sent {

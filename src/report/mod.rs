@@ -13,11 +13,16 @@ use crate::model::row::WindowRow;
 use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 
+/// Windows that are kept to be revised; beyond it the oldest stay as they were reported.
+const INCOMPLETE_MAX: usize = 4096;
+
 /// Open windows of one comparison.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Windows {
     sizes: Vec<Span>,
     open: BTreeMap<(EventTime, Span), Open>,
+    /// Reported without some tasks: what these close later revises them.
+    incomplete: BTreeMap<(EventTime, Span), Open>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -29,6 +34,21 @@ struct Open {
     unreported: bool,
 }
 
+impl Open {
+    fn new(start: EventTime) -> Self {
+        Self { merged: Pane::empty(start), offsets: Offsets::new(), revision: 0, unreported: true }
+    }
+
+    fn add(&mut self, pane: &Pane, offsets: &Offsets) {
+        self.unreported = true;
+        self.merged.merge(pane);
+        for (place, (first, last)) in offsets {
+            let range = self.offsets.entry(*place).or_insert((*first, *last));
+            *range = (range.0.min(*first), range.1.max(*last));
+        }
+    }
+}
+
 /// Offsets of a pane by (task, input).
 pub type Offsets = BTreeMap<(u32, u8), (i64, i64)>;
 
@@ -36,38 +56,56 @@ impl Windows {
     /// No window yet, of these sizes.
     #[must_use]
     pub fn new(sizes: &[Span]) -> Self {
-        Self { sizes: sizes.to_vec(), open: BTreeMap::new() }
+        Self { sizes: sizes.to_vec(), open: BTreeMap::new(), incomplete: BTreeMap::new() }
     }
 
     /// Adds a pane that was merged over all tasks.
     pub fn add(&mut self, pane: &Pane, offsets: &Offsets) {
         for size in &self.sizes {
             let start = pane.start.floor(*size);
-            let end = start.plus(*size);
-            let open = self.open.entry((end, *size)).or_insert_with(|| Open {
-                merged: Pane::empty(start),
-                offsets: Offsets::new(),
-                revision: 0,
-                unreported: true,
-            });
-            open.unreported = true;
-            open.merged.merge(pane);
-            for (place, (first, last)) in offsets {
-                let range = open.offsets.entry(*place).or_insert((*first, *last));
-                *range = (range.0.min(*first), range.1.max(*last));
+            let open = self.open.entry((start.plus(*size), *size));
+            open.or_insert_with(|| Open::new(start)).add(pane, offsets);
+        }
+    }
+
+    /// Adds a task's part of a pane that was weighed without it.
+    /// Windows that ended before `weighed_to` and are kept no longer stay as they are.
+    pub fn add_late(&mut self, pane: &Pane, offsets: &Offsets, weighed_to: EventTime) {
+        for size in &self.sizes {
+            let start = pane.start.floor(*size);
+            let key = (start.plus(*size), *size);
+            match self.incomplete.get_mut(&key) {
+                Some(incomplete) => incomplete.add(pane, offsets),
+                None if key.0 <= weighed_to => {}
+                None => {
+                    let open = self.open.entry(key);
+                    open.or_insert_with(|| Open::new(start)).add(pane, offsets);
+                }
             }
         }
     }
 
-    /// Closes windows that end at or before `to`, oldest first.
-    pub fn close(&mut self, comparison: u8, to: EventTime) -> Vec<WindowRow> {
+    /// Closes windows that end at or before `to`, oldest first, and revises what changed; what ends
+    /// behind `all`, up to which every task has closed, may change again.
+    pub fn close(&mut self, comparison: u8, to: EventTime, all: EventTime) -> Vec<WindowRow> {
         let mut rows = Vec::new();
+        for ((_, size), incomplete) in &mut self.incomplete {
+            rows.extend(window_rows(comparison, *size, incomplete));
+        }
+        self.incomplete.retain(|(end, _), _| all < *end);
         while let Some(first) = self.open.first_entry() {
             let (end, size) = *first.key();
             if to < end {
                 break;
             }
-            rows.extend(window_rows(comparison, size, &mut first.remove()));
+            let mut open = first.remove();
+            rows.extend(window_rows(comparison, size, &mut open));
+            if all < end {
+                self.incomplete.insert((end, size), open);
+                if INCOMPLETE_MAX < self.incomplete.len() {
+                    self.incomplete.pop_first();
+                }
+            }
         }
         rows
     }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::model::time::EventTime;
+use crate::model::time::{EventTime, Span};
 
 /// Host time.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,18 @@ impl HostClock {
                 EventTime::from_us(start.us().saturating_add(us))
             }
         }
+    }
+
+    /// How far it has gone from where it should be since `since`, which it showed at `at`: a host's
+    /// clock that was stepped.
+    #[must_use]
+    pub fn stepped(&self, (since, at): (EventTime, Instant)) -> Span {
+        if matches!(self, Self::Scaled { .. }) {
+            return Span::ZERO;
+        }
+        let elapsed = i64::try_from(at.elapsed().as_micros()).unwrap_or(i64::MAX);
+        let (expected, now) = (since.plus(Span::from_us(elapsed)), self.now());
+        now.since(expected).max(expected.since(now))
     }
 
     /// How long until it shows `time`, at most `most`.

@@ -86,6 +86,7 @@ impl Recorded {
                 stream,
                 position,
                 epoch: 0,
+                appended: None,
                 body: Body::Task(Arc::new(Entry::Fact(*fact))),
             };
             (stream, (1..).zip(facts).map(frame).collect())

@@ -6,13 +6,13 @@
 //! process isn't read. Knows nothing of: how entries are kept.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::assemble::own_all;
-use super::clock::{HostClock, idle};
+use super::clock::{HostClock, idle, monotonic};
 use super::driver::Driver;
 use super::http::{Published, Snapshot};
 use super::kafka::membership::{Change, Membership};
@@ -32,8 +32,10 @@ const BATCH: usize = 1024;
 const SECOND: Span = Span::from_secs(1);
 /// How long to wait when there is nothing to read.
 const IDLE: Duration = Duration::from_millis(2);
-/// Host clock and itself may differ by so much from one second to the next before it has stepped.
-const STEP: Span = Span::from_secs(5);
+/// The host's clock may leave the monotonic one by so much before it has been stepped.
+const STEP: Span = Span::from_secs(2);
+/// A loop that is later than this has fallen behind.
+const BEHIND: Span = Span::from_secs(5);
 
 /// A live run.
 pub struct Live<'a> {
@@ -59,6 +61,8 @@ struct Round {
     /// End offsets known last, by task and input.
     ends: Vec<Vec<i64>>,
     asked: bool,
+    /// The host's clock and the monotonic one, when the ends were asked for last.
+    clocks: (EventTime, Instant),
     /// What the group handed out last; `None` while it is deciding.
     assigned: Option<Vec<u32>>,
     /// Tasks that others claimed although they are ours, and when to claim them again.
@@ -76,6 +80,7 @@ impl Live<'_> {
             next_tick: self.clock.now().floor(SECOND).plus(SECOND),
             ends: vec![vec![0; inputs]; self.driver.partitions as usize],
             asked: false,
+            clocks: (self.clock.now(), monotonic()),
             assigned: None,
             again: BTreeMap::new(),
         };
@@ -91,6 +96,10 @@ impl Live<'_> {
             self.begin_tasks(&mut round)?;
             self.ask_ends(&mut round)?;
             let now = self.clock.now();
+            if now.plus(STEP) < round.next_tick {
+                // The clock went back: seconds go on from where it is.
+                round.next_tick = now.floor(SECOND).plus(SECOND);
+            }
             if round.next_tick <= now {
                 self.tick(&mut round, now)?;
             }
@@ -220,6 +229,16 @@ impl Live<'_> {
         for &(input, partition, end) in &answer.ends {
             round.ends[partition as usize][input] = end;
         }
+        let stepped = self.clock.stepped(round.clocks);
+        round.clocks = (self.clock.now(), monotonic());
+        if STEP < stepped {
+            let seconds = stepped.as_secs();
+            tracing::warn!(
+                seconds,
+                "The host's clock was stepped: idle inputs wait another second."
+            );
+            return Ok(());
+        }
         if self.until.is_some() {
             return Ok(());
         }
@@ -251,11 +270,9 @@ impl Live<'_> {
     }
 
     fn tick(&mut self, round: &mut Round, now: EventTime) -> Result<()> {
-        if matches!(self.clock, HostClock::Real) && round.next_tick.plus(STEP) < now {
-            tracing::warn!(
-                behind = now.since(round.next_tick).as_secs(),
-                "The loop fell behind, or the host's clock was stepped."
-            );
+        if matches!(self.clock, HostClock::Real) && round.next_tick.plus(BEHIND) < now {
+            let behind = now.since(round.next_tick).as_secs();
+            tracing::warn!(behind, "The loop fell behind, or the process was stopped for a while.");
         }
         self.driver.tick(now.floor(SECOND))?;
         round.next_tick = now.floor(SECOND).plus(SECOND);
@@ -310,6 +327,7 @@ impl Live<'_> {
             next_tick: EventTime::START,
             ends: Vec::new(),
             asked: false,
+            clocks: (EventTime::START, monotonic()),
             assigned: None,
             again: BTreeMap::new(),
         };

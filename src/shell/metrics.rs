@@ -31,6 +31,8 @@ pub struct Counters {
     pub signal_refused: Option<String>,
     /// Frames of the log that older epochs wrote: ignored by every reader.
     pub ignored_frames: u64,
+    /// Idle facts that nobody obeys: a clock is wrong.
+    pub refused_facts: u64,
     facts: u64,
     vitals: u64,
     panes: u64,
@@ -161,6 +163,11 @@ pub fn exposition(
             "parallax_signal_errors_total",
             "Signals the control topic refused.",
             counters.signal_errors,
+        ),
+        (
+            "parallax_refused_facts_total",
+            "Idle facts that weren't obeyed, because a clock is wrong.",
+            counters.refused_facts,
         ),
         (
             "parallax_ignored_frames_total",

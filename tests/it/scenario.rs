@@ -1,5 +1,6 @@
 //! Text in, snapshot out: what the engine says of small streams.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use parallax::engine::evaluator::{Effect, Evaluator, Input};
 use parallax::model::entry::Weighing;
 use parallax::model::rule::{Action, Metric, Op};
 use parallax::model::tally::Segment;
+use parallax::model::time::{EventTime, Span};
 
 use crate::world::{World, at, event, rule, spec};
 
@@ -288,4 +290,48 @@ fn a_new_owner_of_the_evaluator_decides_the_same() {
     }
     assert!(0 < repeats, "some cut fell between a decision and its signal");
     assert!(world.windows.iter().any(|row| row.segment == Segment::all()));
+}
+
+#[test]
+fn a_missing_task_is_waited_for_two_minutes_and_revises_windows_later() {
+    let mut world = two_tasks(Vec::new());
+    let send = |world: &mut World, task: usize, second: i64| {
+        for arm in 0..2 {
+            let id = format!("t{task}-{second}");
+            let text = event(&id, second as f64, "ok", 10.0, "BR");
+            world.record(task, arm, text.as_bytes());
+        }
+    };
+    for second in 0..400 {
+        send(&mut world, 0, second);
+        if second < 70 {
+            send(&mut world, 1, second);
+        }
+        world.tick(at(second as f64 + 1.0));
+        let reported = world.evaluator.weighed_to(0);
+        if second == 150 {
+            assert_eq!(
+                reported,
+                at(60.0).floor(Span::from_secs(10)),
+                "the other task is waited for"
+            );
+        }
+    }
+    let missing = |weighing: &&Weighing| matches!(weighing, Weighing::Panes { missing, .. } if !missing.is_empty());
+    assert!(1 < world.weighings.iter().filter(missing).count());
+    for second in 70..400 {
+        send(&mut world, 1, second);
+    }
+    world.tick(at(401.0));
+    world.finish();
+    let mut last: BTreeMap<EventTime, (u32, u64, u64)> = BTreeMap::new();
+    for row in world.windows.iter().filter(|row| row.segment.is_all()) {
+        let (revision, paired, _) = last.get(&row.start).copied().unwrap_or((0, 0, 0));
+        assert!(revision < row.revision || paired == 0, "each revision is said once");
+        assert!(paired <= row.tally.paired);
+        last.insert(row.start, (row.revision, row.tally.paired, u64::from(row.partial)));
+    }
+    let total: u64 = last.values().map(|(_, paired, _)| paired).sum();
+    assert_eq!(total, 800, "nothing is lost and nothing doubled: {last:?}");
+    assert!(last.values().any(|(revision, ..)| 0 < *revision));
 }

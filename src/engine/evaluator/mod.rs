@@ -18,10 +18,13 @@ use crate::model::entry::{Entry, TableFile, Weighing};
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
-use crate::model::time::{DAY, EventTime};
+use crate::model::time::{DAY, EventTime, Span};
 use feed::Cut;
 use rollout::{Context, Outcome};
 use state::State;
+
+/// A pane that some tasks have closed waits so long for the others.
+const MISSING_AFTER: Span = Span::from_secs(120);
 
 /// Everything that can happen to the evaluator.
 #[derive(Debug)]
@@ -92,6 +95,9 @@ pub struct Evaluator {
     /// Commands that were appended and not read back yet.
     in_flight: usize,
     commanded: Vec<EventTime>,
+    /// Of each comparison how far some task had closed, and when that was first seen.
+    parts: Vec<VecDeque<(EventTime, EventTime)>>,
+    now: EventTime,
     roll_due: bool,
     mode: Mode,
     effects: VecDeque<Effect>,
@@ -136,6 +142,8 @@ impl Evaluator {
             panes: Vec::new(),
             decisions: Vec::new(),
             in_flight: 0,
+            parts: Vec::new(),
+            now: EventTime::START,
             roll_due: false,
             mode: Mode::Follows,
             effects: VecDeque::new(),
@@ -172,7 +180,11 @@ impl Evaluator {
                 self.state.take_entry(task, position, entry);
                 self.command_panes();
             }
-            Input::Cut { at } => self.command_cut(at),
+            Input::Cut { at } => {
+                self.now = at;
+                self.command_cut(at);
+                self.command_overdue();
+            }
             Input::Logged(entry) => {
                 if matches!(entry, Weighing::Cut { .. } | Weighing::Panes { .. }) {
                     self.in_flight = self.in_flight.saturating_sub(1);
@@ -217,8 +229,8 @@ impl Evaluator {
                 let seen = self.state.vitals_seen();
                 ends.iter().zip(&seen).all(|(end, seen)| end <= seen)
             }
-            Weighing::Panes { comparison, to } => {
-                *to <= self.state.closed_by_all(usize::from(*comparison))
+            Weighing::Panes { comparison, to, missing } => {
+                self.state.has_closed(usize::from(*comparison), *to, missing)
             }
             Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => true,
         }
@@ -244,8 +256,39 @@ impl Evaluator {
             let to = self.state.closed_by_all(comparison);
             if self.commanded[comparison] < to {
                 self.commanded[comparison] = to;
-                self.command(Weighing::Panes { comparison: number, to });
+                self.command(Weighing::Panes { comparison: number, to, missing: Vec::new() });
             }
+        }
+    }
+
+    /// Weighs what came without the tasks that are missing for too long, and what they closed since.
+    fn command_overdue(&mut self) {
+        if self.mode != Mode::Leads {
+            return;
+        }
+        self.parts.resize_with(self.spec.candidates.len(), VecDeque::new);
+        for (comparison, number) in (0..self.spec.candidates.len()).zip(0_u8..) {
+            let (all, furthest) =
+                (self.state.closed_by_all(comparison), self.state.closed_by_any(comparison));
+            let parts = &mut self.parts[comparison];
+            if parts.back().map_or(all, |(to, _)| *to) < furthest {
+                parts.push_back((furthest, self.now));
+            }
+            let known = all.max(self.commanded[comparison]);
+            while parts.front().is_some_and(|(to, _)| *to <= known) {
+                parts.pop_front();
+            }
+            let due = |seen: EventTime| MISSING_AFTER <= self.now.since(seen);
+            let to = match parts.front() {
+                Some((to, seen)) if due(*seen) => *to,
+                _ if self.in_flight == 0 && self.state.has_late(comparison) => {
+                    self.commanded[comparison]
+                }
+                _ => continue,
+            };
+            self.commanded[comparison] = to;
+            let missing = self.state.missing(comparison, to);
+            self.command(Weighing::Panes { comparison: number, to, missing });
         }
     }
 
@@ -270,9 +313,9 @@ impl Evaluator {
                     self.weigh_cut(number, &cut);
                 }
             }
-            Weighing::Panes { comparison, to } => {
+            Weighing::Panes { comparison, to, missing } => {
                 self.begin_weighing();
-                self.weigh_panes(usize::from(*comparison), *to);
+                self.weigh_panes(usize::from(*comparison), *to, missing);
             }
         }
     }
@@ -289,20 +332,29 @@ impl Evaluator {
         self.conclude(outcome);
     }
 
-    fn weigh_panes(&mut self, number: usize, to: EventTime) {
-        let merged = self.state.take_panes(number, to);
-        for (pane, offsets) in merged {
+    fn weigh_panes(&mut self, number: usize, to: EventTime, missing: &[(u32, EventTime)]) {
+        let merged = self.state.take_panes(number, to, missing);
+        let weighed_to = self.weighed_to(number);
+        for (mut pane, offsets) in merged {
             let context = self.context(number);
             let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
-            let outcome = rollout.weigh_pane(&self.spec, &context, &pane, &offsets);
+            let late = pane.start < weighed_to && pane.start != EventTime::START;
+            pane.partial |= late || missing.iter().any(|(_, closed)| *closed <= pane.start);
+            let outcome = if late {
+                rollout.windows.add_late(&pane, &offsets, weighed_to);
+                Outcome::default()
+            } else {
+                rollout.weigh_pane(&self.spec, &context, &pane, &offsets)
+            };
             let comparison = context.comparison;
             self.panes.push(PaneRow { comparison, pane });
             self.conclude(outcome);
         }
         let comparison = self.context(number).comparison;
+        let all = missing.iter().map(|(_, closed)| *closed).min().unwrap_or(to);
         let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
         rollout.weighed_to = rollout.weighed_to.max(to);
-        let rows = rollout.windows.close(comparison, to);
+        let rows = rollout.windows.close(comparison, to, all);
         self.report(number, rows);
         self.mark_roll(to);
     }

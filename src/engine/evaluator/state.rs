@@ -123,12 +123,54 @@ impl State {
         cut
     }
 
-    /// Takes the panes of a comparison before `to`, each merged over the tasks.
-    pub(super) fn take_panes(&mut self, comparison: usize, to: EventTime) -> Vec<(Pane, Offsets)> {
+    /// Everything of a comparison before this is closed by some task.
+    pub(super) fn closed_by_any(&self, comparison: usize) -> EventTime {
+        let closed = |feed: &TaskFeed| feed.comparisons.get(comparison).map(|c| c.closed_to);
+        self.tasks.iter().filter_map(closed).max().unwrap_or(EventTime::START)
+    }
+
+    /// Tasks that haven't closed everything of a comparison before `to`, each with how far it has.
+    pub(super) fn missing(&self, comparison: usize, to: EventTime) -> Vec<(u32, EventTime)> {
+        let closed = |feed: &TaskFeed| feed.comparisons.get(comparison).map(|c| c.closed_to);
+        let tasks = (0_u32..).zip(self.tasks.iter().filter_map(closed));
+        tasks.filter(|(_, closed)| *closed < to).collect()
+    }
+
+    /// Whether every task has closed a comparison to `to`, and the missing ones as far as they had.
+    pub(super) fn has_closed(
+        &self,
+        comparison: usize,
+        to: EventTime,
+        missing: &[(u32, EventTime)],
+    ) -> bool {
+        self.missing(comparison, to)
+            .iter()
+            .all(|(task, closed)| missing.iter().any(|(m, had)| m == task && had <= closed))
+    }
+
+    /// Whether a task has closed panes of a comparison since they were weighed without it.
+    pub(super) fn has_late(&self, comparison: usize) -> bool {
+        let weighed_to = self.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to);
+        let first = |feed: &TaskFeed| {
+            let pane = feed.comparisons.get(comparison)?.panes.front()?;
+            Some(pane.start).filter(|start| *start != EventTime::START)
+        };
+        self.tasks.iter().filter_map(first).any(|start| start < weighed_to)
+    }
+
+    /// Takes the panes of a comparison before `to`, of the missing tasks only what they had closed;
+    /// each merged over the tasks.
+    pub(super) fn take_panes(
+        &mut self,
+        comparison: usize,
+        to: EventTime,
+        missing: &[(u32, EventTime)],
+    ) -> Vec<(Pane, Offsets)> {
         let mut merged: BTreeMap<EventTime, (Pane, Offsets)> = BTreeMap::new();
         for (number, feed) in (0_u32..).zip(&mut self.tasks) {
             let Some(feed) = feed.comparisons.get_mut(comparison) else { continue };
-            while feed.panes.front().is_some_and(|pane| pane.start < to) {
+            let had = missing.iter().find(|(task, _)| *task == number).map_or(to, |(_, had)| *had);
+            while feed.panes.front().is_some_and(|pane| pane.start < to.min(had)) {
                 let Some(pane) = feed.panes.pop_front() else { break };
                 let (into, offsets) = merged
                     .entry(pane.start)

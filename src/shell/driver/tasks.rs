@@ -239,7 +239,15 @@ impl Tasks {
                         *count = count.saturating_sub(1);
                     }
                     let owner = Owner { stream: frame.stream, epoch: *epoch };
-                    if let Body::Task(entry) = &frame.body {
+                    if let Some(fact) = frame.unsound_fact() {
+                        counters.refused_facts += 1;
+                        tracing::warn!(
+                            partition,
+                            "The broker's clock and this host's differ by more than 2 s: an idle input isn't \
+                             passed by. Mend the clocks."
+                        );
+                        task.handle(engine::Input::Refused(fact));
+                    } else if let Body::Task(entry) = &frame.body {
                         take(task, entry, owner, tables)?;
                     }
                 }

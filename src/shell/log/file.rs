@@ -247,7 +247,8 @@ impl Shared {
         }
         let position = self.positions.entry(stream).or_insert(0);
         *position += 1;
-        self.fresh.push(LogFrame { stream, position: *position, epoch, body });
+        let position = *position;
+        self.fresh.push(LogFrame { stream, position, epoch, appended: None, body });
         Ok((self.buffer.len() - begin) as u64)
     }
 }
@@ -355,7 +356,7 @@ impl Contents {
         let (epoch, body) = codec::decode(stream, payload)?;
         let frames = self.frames.entry(stream).or_default();
         let position = frames.len() as u64 + 1;
-        frames.push(LogFrame { stream, position, epoch, body });
+        frames.push(LogFrame { stream, position, epoch, appended: None, body });
         Ok(())
     }
 }

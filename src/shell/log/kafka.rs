@@ -13,10 +13,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
-use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 
 use super::{Begin, Body, Log, LogError, LogFrame, Stream, codec};
 use crate::config::endpoint::KafkaEndpoint;
+use crate::model::time::EventTime;
 use crate::shell::kafka::client_config;
 
 /// How long the cluster may take to answer.
@@ -236,7 +237,12 @@ impl Log for KafkaLog {
                 }
                 Some([]) | None => return Err(damaged("an empty frame".to_owned())),
             };
-            return Ok(Some(LogFrame { stream, position, epoch, body }));
+            // Only the broker's own time says when it was appended.
+            let appended = match message.timestamp() {
+                Timestamp::LogAppendTime(ms) => Some(EventTime::from_us(ms.saturating_mul(1000))),
+                Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+            };
+            return Ok(Some(LogFrame { stream, position, epoch, appended, body }));
         }
     }
 

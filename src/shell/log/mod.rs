@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::Epoch;
-use crate::model::entry::{Entry, Weighing};
+use crate::model::entry::{Entry, Fact, Weighing};
+use crate::model::time::EventTime;
 
 /// One stream of a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -41,6 +42,20 @@ pub enum Body {
     Task(Arc<Entry>),
     /// Of the evaluator's.
     Evaluator(Arc<Weighing>),
+}
+
+impl LogFrame {
+    /// Whether it is a fact that nobody may obey.
+    #[must_use]
+    pub fn unsound_fact(&self) -> Option<Fact> {
+        match &self.body {
+            Body::Task(entry) => match **entry {
+                Entry::Fact(fact) if !fact.is_sound(self.appended) => Some(fact),
+                _ => None,
+            },
+            Body::Evaluator(_) => None,
+        }
+    }
 }
 
 impl Body {
@@ -72,6 +87,8 @@ pub struct LogFrame {
     pub position: u64,
     /// Position of its writer's claim; a claim's own doesn't count.
     pub epoch: u64,
+    /// When the broker appended it, where it says.
+    pub appended: Option<EventTime>,
     /// What it says.
     pub body: Body,
 }
@@ -82,6 +99,7 @@ pub fn valid(frames: Vec<LogFrame>) -> impl Iterator<Item = LogFrame> {
     let mut current = Epoch(frames.first().map_or(0, |frame| frame.epoch));
     frames.into_iter().filter_map(move |frame| {
         let counts = current.admits(frame.position, frame.epoch, frame.body.claim().is_some());
+        let counts = counts && frame.unsound_fact().is_none();
         counts.then_some(LogFrame { epoch: current.0, ..frame })
     })
 }

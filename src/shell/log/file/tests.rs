@@ -12,6 +12,7 @@ fn fact(offset: i64) -> Body {
         offset,
         time: EventTime::from_us(offset),
         end: false,
+        confirmed: EventTime::from_us(offset),
     })))
 }
 
