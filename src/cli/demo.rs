@@ -94,6 +94,7 @@ impl Demo {
             stop: stop.clone(),
             published,
             until: None,
+            reopen: &|| anyhow::bail!("the demo's arms don't drift apart"),
         };
         let lived = live.run();
         stop.set();

@@ -11,7 +11,7 @@ use parallax::shell::http::{self, Published};
 use parallax::shell::kafka::membership::Membership;
 use parallax::shell::kafka::source::KafkaSource;
 use parallax::shell::live::Live;
-use parallax::shell::source::Source as _;
+use parallax::shell::source::Source;
 use parallax::shell::stop::Stop;
 
 use super::report::Told;
@@ -59,6 +59,9 @@ impl Run {
             dry_run = pipeline.spec.dry_run,
             "Running."
         );
+        let reopen = || -> Result<Box<dyn Source>> {
+            Ok(Box::new(KafkaSource::connect(kafka, &pipeline.endpoints.topics)?))
+        };
         let mut live = Live {
             driver: &mut driver,
             source: &mut source,
@@ -67,6 +70,7 @@ impl Run {
             stop,
             published,
             until,
+            reopen: &reopen,
         };
         live.run()?;
         tracing::info!("Left in order: everything read is written down.");

@@ -135,9 +135,12 @@ pub(super) struct RawTime {
     /// How long an input must stand at its end before time passes it by. Default: 10s.
     #[schemars(with = "Option<String>")]
     pub(super) idle_after: Option<Text>,
-    /// How far one arm may be read ahead of the other. Default: 2m.
+    /// How far one arm may be read ahead of the other before the comparison is parked. Default: 2m.
     #[schemars(with = "Option<String>")]
     pub(super) lead: Option<Text>,
+    /// Megabytes of records that a partition may hold for its joins before it parks. Default: 512.
+    #[schemars(with = "Option<u32>")]
+    pub(super) held_mb: Option<Spanned<u32>>,
 }
 
 /// How two predictions are compared.

@@ -118,6 +118,7 @@ impl Checker {
             matches_sampled_ppm: ppm(self.share(raw.output.matches.as_ref(), 0.01)),
             roll: self.span(raw.output.roll.as_ref(), 300, (1, 86_400)),
             roll_rows: self.roll_rows(raw.output.roll_rows.as_ref()),
+            held_max: self.held(raw.time.held_mb.as_ref()),
             dry_run: raw.control.dry_run.unwrap_or(true),
             config_hash: 0,
         };
@@ -130,7 +131,10 @@ impl Checker {
                 "make `output.roll` a multiple of `time.pane`",
             );
         }
+        // How much is held changes no result.
+        let held_max = std::mem::take(&mut spec.held_max);
         spec.config_hash = xxh3_64(format!("{spec:?}").as_bytes());
+        spec.held_max = held_max;
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
     }
@@ -456,6 +460,14 @@ impl Checker {
                 rows.value
             }
         }
+    }
+
+    fn held(&mut self, megabytes: Option<&Spanned<u32>>) -> usize {
+        let Some(megabytes) = megabytes else { return 512 << 20 };
+        if !(1..=1_000_000).contains(&megabytes.value) {
+            self.problem(megabytes, 1, "out of range: 1 to 1000000".into(), "512 is usual");
+        }
+        (megabytes.value as usize) << 20
     }
 
     fn kafka(&mut self, raw: &RawKafka, pipeline: &str) -> KafkaEndpoint {

@@ -29,6 +29,7 @@ fn decoder(comparator: Comparator) -> Decoder {
         matches_sampled_ppm: 0,
         roll: Span::from_secs(300),
         roll_rows: 1000,
+        held_max: 0,
         dry_run: true,
         config_hash: 0,
     })

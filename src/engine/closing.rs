@@ -11,7 +11,7 @@ use super::rows::{self, Words};
 use crate::compare::{Prediction, agree};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
-use crate::model::entry::{PairFile, Pane};
+use crate::model::entry::{Fact, PairFile, Pane, ResumePoint};
 use crate::model::key::Key;
 use crate::model::row::{PairRow, PairStatus};
 use crate::model::spec::PipelineSpec;
@@ -32,6 +32,16 @@ pub(super) struct Comparison {
     pub(super) rows: Vec<PairRow>,
     /// Files that an entry names and that aren't known to be in place, oldest first.
     pub(super) named: VecDeque<PairFile>,
+    /// It is caught up with elsewhere, from here.
+    pub(super) parked: Option<Parked>,
+}
+
+/// Where a comparison that was parked is taken up again.
+#[derive(Clone, Debug)]
+pub(super) struct Parked {
+    pub(super) resume: [ResumePoint; 2],
+    /// Facts of both inputs at or after the resume points.
+    pub(super) facts: Vec<Fact>,
 }
 
 /// A file that is full.
@@ -59,6 +69,13 @@ impl Comparison {
     /// First pane of the unfinished file.
     fn open_from(&self) -> EventTime {
         self.rows.first().map_or(self.rows_to, |row| row.pane)
+    }
+
+    /// Forgets what can be read again.
+    pub(super) fn park(&mut self, parked: Parked) {
+        self.rows_to = self.open_from();
+        self.rows = Vec::new();
+        self.parked = Some(parked);
     }
 
     /// A file is in place.

@@ -37,7 +37,11 @@ pub(super) struct Inlet {
     lags_us: VecDeque<i64>,
     position: i64,
     keep_from: EventTime,
+    /// Running max where reading began: what lies before it was never seen here.
+    begun_at: EventTime,
     pub(super) fact_in_flight: bool,
+    /// Time of the first record that passed.
+    first: Option<EventTime>,
     /// Sum of the marks of all records read.
     marks: u64,
     /// The same when the first of those that wait as leaps came.
@@ -124,8 +128,10 @@ impl Inlet {
             lags_us: VecDeque::with_capacity(LAGS),
             position: from.offset,
             keep_from: EventTime::START,
+            begun_at: from.max,
             fact_in_flight: false,
             marks: 0,
+            first: None,
             marks_at_wait: 0,
             horizon: Horizon::Open { from: from.offset, to: from.read_to, marks: from.marks },
         }
@@ -174,6 +180,42 @@ impl Inlet {
     /// Obeys the facts that stand before the next offset.
     pub(super) fn obey_due(&mut self) {
         self.obey_before(self.position);
+    }
+
+    /// A fact that another cursor of this input stated.
+    pub(super) fn learn(&mut self, fact: Fact) {
+        self.known.push(fact);
+        let at = self.pending.partition_point(|other| other.offset <= fact.offset);
+        self.pending.insert(at, fact);
+        self.obey_due();
+    }
+
+    /// Time of the first record that passed here.
+    pub(super) fn first(&self) -> EventTime {
+        self.first.unwrap_or_default()
+    }
+
+    /// Whether another inlet of the same input holds more records than this one.
+    pub(super) fn keeps_less_than(&self, other: &Self) -> bool {
+        let holds_from = |inlet: &Self| inlet.keep_from.max(inlet.begun_at);
+        holds_from(other) < holds_from(self)
+    }
+
+    /// Takes the resume points of another inlet of the same input where they reach further back.
+    pub(super) fn take_reach(&mut self, other: &mut Self) {
+        let reach = |inlet: &Self| inlet.bounds.front().map_or(i64::MAX, |b| b.start.offset);
+        if reach(other) < reach(self) {
+            std::mem::swap(&mut self.bounds, &mut other.bounds);
+            std::mem::swap(&mut self.known, &mut other.known);
+            std::mem::swap(&mut self.marks, &mut other.marks);
+            std::mem::swap(&mut self.marks_at_wait, &mut other.marks_at_wait);
+            std::mem::swap(&mut self.horizon, &mut other.horizon);
+        }
+    }
+
+    /// Vitals are counted by the one that goes on.
+    pub(super) const fn swap_counts(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.vitals, &mut other.vitals);
     }
 
     /// A fact that was stated here was written down and read back.
@@ -283,6 +325,7 @@ impl Inlet {
             self.side_at(before.max(time), offset).late += 1;
             return;
         }
+        self.first.get_or_insert(time);
         if let Some(stamped) = stamped {
             if self.lags_us.len() == LAGS {
                 self.lags_us.pop_front();

@@ -30,6 +30,8 @@ pub struct ComparisonStatus {
     pub held_by: usize,
     /// Rows of the unfinished file.
     pub open_rows: usize,
+    /// Its arms are too far apart: it is caught up with later, by a cursor of its own.
+    pub parked: bool,
 }
 
 /// How a task stands.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::closing::{Comparison, Rolled, Workspace};
+use super::closing::{Comparison, Parked, Rolled, Workspace};
 use super::effect::{DeadLetter, Differs, Effect, Input};
 use super::inlet::{Inlet, Timed};
 use super::recover::Recovered;
@@ -28,18 +28,22 @@ const CATCHING_UP: Span = Span::from_secs(60);
 /// The owner of one partition of all inputs.
 #[derive(Debug)]
 pub struct Task {
-    spec: Arc<PipelineSpec>,
+    pub(super) spec: Arc<PipelineSpec>,
     decoder: Decoder,
-    partition: u32,
-    inlets: Vec<Inlet>,
-    comparisons: Vec<Comparison>,
+    pub(super) partition: u32,
+    pub(super) inlets: Vec<Inlet>,
+    pub(super) comparisons: Vec<Comparison>,
     work: Workspace,
-    effects: VecDeque<Effect>,
+    pub(super) effects: VecDeque<Effect>,
     /// Age on arrival of the freshest record since the last tick.
     freshest: Option<Span>,
     now: EventTime,
     /// Vitals are flushed where an earlier run recorded it, and nowhere else.
     follows: bool,
+    /// Parks comparisons that have drifted apart.
+    pub(super) parks: bool,
+    /// Counts vitals; who catches up with a parked comparison doesn't.
+    pub(super) counts: bool,
 }
 
 impl Task {
@@ -59,25 +63,69 @@ impl Task {
             rows_to: state.rows_to(number, in_place),
             rows: Vec::new(),
             named: VecDeque::new(),
+            parked: None,
         });
-        let inlets = (0..=spec.candidates.len()).map(|input| {
+        let comparisons: Vec<Comparison> = comparisons.collect();
+        let furthest = comparisons.iter().map(|c| c.closed_to).max().unwrap_or_default();
+        let lead = spec.time.lead;
+        // What an earlier owner had parked is parked still: it holds back nothing else.
+        let is_parked = |number: u8| {
+            state.closed.get(&number).is_some_and(|last| last.to.plus(lead) < furthest)
+        };
+        let point = |input: usize| {
             let number = u8::try_from(input).unwrap_or(u8::MAX);
-            let resume = (0_u8..)
-                .zip(&spec.candidates)
-                .filter(|(candidate, _)| input == 0 || *candidate + 1 == number)
-                .map(|(candidate, _)| match state.closed.get(&candidate) {
-                    Some(last) => last.resume[usize::from(input != 0)],
-                    None => ResumePoint::beginning(number),
-                })
-                .min_by_key(|resume| resume.offset);
-            let from = resume.unwrap_or_else(|| ResumePoint::beginning(number));
-            let facts: Vec<Fact> =
-                state.facts.iter().filter(|fact| fact.input == number).copied().collect();
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
-            let mut inlet =
-                Inlet::new(&spec, ResumePoint { input: number, ..from }, &facts, vitals);
+            let resume = |candidate: u8| match state.closed.get(&candidate) {
+                Some(last) => last.resume[usize::from(input != 0)],
+                None => ResumePoint::beginning(number),
+            };
+            let users = (0_u8..).zip(&spec.candidates).map(|(candidate, _)| candidate);
+            let users = users.filter(|candidate| input == 0 || *candidate + 1 == number);
+            let active = users.clone().filter(|candidate| !is_parked(*candidate));
+            let from = active.map(resume).min_by_key(|resume| resume.offset);
+            // Only its vitals go on.
+            let from = from.unwrap_or_else(|| {
+                let max = users.map(resume).map(|resume| resume.max).max().unwrap_or_default();
+                ResumePoint { input: number, offset: vitals, max, read_to: 0, marks: 0 }
+            });
+            (ResumePoint { input: number, ..from }, vitals)
+        };
+        let mut task = Self::begin(Arc::clone(&spec), partition, point, &state.facts);
+        task.comparisons = comparisons;
+        for (at, number) in (0..spec.candidates.len()).zip(0_u8..) {
+            if let Some(last) = state.closed.get(&number).filter(|_| is_parked(number)) {
+                let of = |fact: &&Fact| {
+                    last.resume.iter().any(|r| r.input == fact.input && r.offset <= fact.offset)
+                };
+                let facts = state.facts.iter().filter(of).copied().collect();
+                task.comparisons[at].park(Parked { resume: last.resume, facts });
+            }
+        }
+        task
+    }
+
+    /// A task that reads each input from a point on, and counts vitals from an offset on.
+    pub(super) fn begin(
+        spec: Arc<PipelineSpec>,
+        partition: u32,
+        point: impl Fn(usize) -> (ResumePoint, i64),
+        facts: &[Fact],
+    ) -> Self {
+        let inlets = (0..=spec.candidates.len()).map(|input| {
+            let (from, vitals) = point(input);
+            let facts: Vec<Fact> =
+                facts.iter().filter(|fact| usize::from(fact.input) == input).copied().collect();
+            let mut inlet = Inlet::new(&spec, from, &facts, vitals);
             inlet.obey_due();
             inlet
+        });
+        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison {
+            number,
+            closed_to: EventTime::START,
+            rows_to: EventTime::START,
+            rows: Vec::new(),
+            named: VecDeque::new(),
+            parked: None,
         });
         Self {
             decoder: Decoder::new(&spec),
@@ -95,6 +143,8 @@ impl Task {
             freshest: None,
             now: EventTime::START,
             follows: false,
+            parks: true,
+            counts: true,
         }
     }
 
@@ -110,6 +160,7 @@ impl Task {
             Input::Tick { now } => {
                 self.now = now;
                 self.flush_vitals();
+                self.park();
             }
             Input::Recorded(vitals) => {
                 self.now = vitals.at;
@@ -120,6 +171,7 @@ impl Task {
                 if let Some(inlet) = self.inlets.get_mut(usize::from(fact.input)) {
                     inlet.logged(fact);
                 }
+                self.note_for_parked(fact);
                 self.advance();
             }
             Input::Refused(fact) => {
@@ -194,6 +246,7 @@ impl Task {
                 closed_to: comparison.closed_to,
                 held_by: if self.max(candidate) < self.max(0) { candidate } else { 0 },
                 open_rows: comparison.rows.len(),
+                parked: comparison.parked.is_some(),
             }
         });
         TaskStatus {
@@ -272,8 +325,11 @@ impl Task {
     }
 
     /// Closes what can be closed.
-    fn advance(&mut self) {
+    pub(super) fn advance(&mut self) {
         for at in 0..self.comparisons.len() {
+            if self.comparisons[at].parked.is_some() {
+                continue;
+            }
             let to = self.frontier(at, Inlet::max);
             if self.comparisons[at].closed_to < to {
                 self.close(at, to);
@@ -314,7 +370,8 @@ impl Task {
         }
         let rows_from = self.comparisons[at].rows_from();
         let files = self.comparisons[at].named.iter().cloned().collect();
-        let vitals = self.inlets.iter().map(|inlet| inlet.vitals.flushed()).collect();
+        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
+        let vitals = if self.counts { flushed.collect() } else { Vec::new() };
         let need = self.need(at);
         let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
         let facts = resume
@@ -336,16 +393,17 @@ impl Task {
     }
 
     /// Everything of a comparison from here on is needed when it is read again.
-    fn need(&self, at: usize) -> EventTime {
+    pub(super) fn need(&self, at: usize) -> EventTime {
         let comparison = &self.comparisons[at];
         comparison.closed_to.min(comparison.rows_from()).minus(self.spec.time.skew.times(3))
     }
 
     /// Frees what no comparison needs any more.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             let users = || {
-                self.comparisons.iter().filter(|c| input == 0 || usize::from(c.number) + 1 == input)
+                let reads = |c: &&Comparison| input == 0 || usize::from(c.number) + 1 == input;
+                self.comparisons.iter().filter(|c| c.parked.is_none()).filter(reads)
             };
             let look_back = self.spec.time.skew.times(3);
             let records = users().map(|c| c.closed_to.min(c.rows_to)).min();
@@ -353,6 +411,8 @@ impl Task {
             let need = users().map(|c| c.closed_to.min(c.rows_from())).min();
             if let (Some(records), Some(panes), Some(need)) = (records, panes, need) {
                 inlet.forget(records.minus(look_back), panes, need.minus(look_back));
+            } else {
+                inlet.forget(EventTime::END, EventTime::END, EventTime::END);
             }
         }
     }
@@ -374,6 +434,9 @@ impl Task {
             state[input] = stands[input] && inlet.would_free(time);
         }
         for at in 0..self.comparisons.len() {
+            if self.comparisons[at].parked.is_some() {
+                continue;
+            }
             let to = self.frontier(at, |inlet| {
                 let idle = stands[usize::from(inlet.number())];
                 if idle { inlet.max().max(time) } else { inlet.max() }
@@ -428,6 +491,9 @@ impl Task {
     fn flush(&mut self) {
         self.flush_vitals();
         for at in 0..self.comparisons.len() {
+            if self.comparisons[at].parked.is_some() {
+                continue;
+            }
             let rolled: Vec<Rolled> = self.comparisons[at].roll().into_iter().collect();
             if !rolled.is_empty() {
                 self.log_closed(at, Vec::new(), rolled);

@@ -41,6 +41,8 @@ pub struct PipelineSpec {
     pub roll: Span,
     /// Rows at which a file is rolled earlier.
     pub roll_rows: u32,
+    /// Bytes of observations that one task may hold before it parks comparisons; no part of the hash.
+    pub held_max: usize,
     /// Signals carry `dry_run`.
     pub dry_run: bool,
     /// Hash of all of the above.

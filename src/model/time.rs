@@ -115,6 +115,12 @@ impl Span {
         Self::from_us(self.us.saturating_mul(factor))
     }
 
+    /// Half of this span.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self { us: self.us / 2 }
+    }
+
     /// Both spans one after the other.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

@@ -1,8 +1,7 @@
 //! The loop of a live run: read, close, tick, say when inputs stand at their end.
 //!
 //! In: a source, a driver, a clock. Out: nothing but effects. Holds: the input that is furthest
-//! behind is read first, and none leads the others by more than `lead` while they have something to
-//! read; a second of vitals is weighed each second; what isn't handed out to this
+//! behind is read first; reading waits for no join: what drifts apart is parked and read again; a second of vitals is weighed each second; what isn't handed out to this
 //! process isn't read. Knows nothing of: how entries are kept.
 
 use std::collections::BTreeMap;
@@ -24,6 +23,12 @@ use crate::engine::{self, Task};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 
+/// An input that gave nothing for so long is stuck: nobody waits for it.
+const STUCK: Duration = Duration::from_secs(2);
+/// A second cursor with so few records before it can draw level in a moment.
+const CLOSE: i64 = 16_384;
+/// How long the first cursor pauses for that.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait before a task is claimed again that another process claimed.
 const BACK_OFF: Span = Span::from_secs(2);
 /// Records of one input and partition that are taken at once.
@@ -53,6 +58,8 @@ pub struct Live<'a> {
     pub published: Published,
     /// Ends found at the start, by task and input, for a bounded run.
     pub until: Option<Vec<Vec<i64>>>,
+    /// Opens the inputs a second time, for parked comparisons.
+    pub reopen: &'a dyn Fn() -> Result<Box<dyn Source>>,
 }
 
 /// What the loop remembers from round to round.
@@ -65,8 +72,33 @@ struct Round {
     clocks: (EventTime, Instant),
     /// What the group handed out last; `None` while it is deciding.
     assigned: Option<Vec<u32>>,
+    /// When an input was read last, by partition and input.
+    moved: BTreeMap<(u32, usize), Instant>,
+    /// Reads parked comparisons' inputs again.
+    second: Option<Box<dyn Source>>,
+    /// Since when a task waits for its second cursor, which is close behind.
+    waits: BTreeMap<u32, Instant>,
     /// Tasks that others claimed although they are ours, and when to claim them again.
     again: BTreeMap<u32, EventTime>,
+}
+
+impl Round {
+    fn end_second(&mut self, partition: u32) {
+        self.waits.remove(&partition);
+        if let Some(second) = &mut self.second {
+            second.end(partition);
+        }
+    }
+
+    /// Whether a task pauses for a moment, so that its second cursor can draw level.
+    fn waits_for_second(&mut self, partition: u32) -> bool {
+        let Some(since) = self.waits.get(&partition) else { return false };
+        if PAUSE.saturating_mul(5) < since.elapsed() {
+            self.waits.remove(&partition);
+            return false;
+        }
+        since.elapsed() < PAUSE
+    }
 }
 
 impl Live<'_> {
@@ -82,6 +114,9 @@ impl Live<'_> {
             asked: false,
             clocks: (self.clock.now(), monotonic()),
             assigned: None,
+            moved: BTreeMap::new(),
+            second: None,
+            waits: BTreeMap::new(),
             again: BTreeMap::new(),
         };
         if self.membership.is_none() {
@@ -91,7 +126,8 @@ impl Live<'_> {
         while !self.stop.is_set() {
             self.source.pump().context("serve the source")?;
             self.follow_group(&mut round)?;
-            let read = self.read_all(&round)?;
+            let mut read = self.read_all(&mut round)?;
+            read += self.read_parked(&mut round)?;
             self.driver.settle()?;
             self.begin_tasks(&mut round)?;
             self.ask_ends(&mut round)?;
@@ -103,7 +139,7 @@ impl Live<'_> {
             if round.next_tick <= now {
                 self.tick(&mut round, now)?;
             }
-            if self.is_at_end() {
+            if self.is_at_end() && self.nothing_is_parked(&mut round)? {
                 return self.finish();
             }
             if read == 0 {
@@ -125,6 +161,7 @@ impl Live<'_> {
                     let held: Vec<u32> = self.driver.holdings().map(|(p, _)| p).collect();
                     for partition in held.iter().filter(|held| !list.contains(held)) {
                         self.source.end(*partition);
+                        round.end_second(*partition);
                         self.driver.release(*partition);
                     }
                     for partition in list.iter().filter(|partition| !held.contains(partition)) {
@@ -155,6 +192,7 @@ impl Live<'_> {
         }
         for partition in self.driver.take_superseded() {
             self.source.end(partition);
+            round.end_second(partition);
             anyhow::ensure!(
                 self.membership.is_some(),
                 "another process claimed partition {partition} of this pipeline; one of the two must stop"
@@ -165,19 +203,23 @@ impl Live<'_> {
     }
 
     /// Reads each task's inputs once, the one furthest behind first.
-    fn read_all(&mut self, round: &Round) -> Result<usize> {
+    fn read_all(&mut self, round: &mut Round) -> Result<usize> {
         let mut read = 0;
         let now = self.clock.now();
-        for partition in round.assigned.iter().flatten().copied() {
-            if self.driver.is_choked(partition) {
+        for partition in round.assigned.clone().unwrap_or_default() {
+            if self.driver.is_choked(partition) || round.waits_for_second(partition) {
                 continue;
             }
             let inputs = self.order(partition);
             for &input in &inputs {
-                let ends = &round.ends[partition as usize];
-                if !self.is_held_back(partition, input, &inputs, ends) {
-                    read += self.read(partition, input, now)?;
+                if self.is_held_back(partition, input, &inputs, round, now) {
+                    continue;
                 }
+                let count = self.read(partition, input, now)?;
+                if count != 0 {
+                    round.moved.insert((partition, input), monotonic());
+                }
+                read += count;
             }
         }
         Ok(read)
@@ -212,14 +254,90 @@ impl Live<'_> {
         inputs
     }
 
-    /// Whether an input leads one that has something to read by more than `lead`.
-    fn is_held_back(&self, partition: u32, input: usize, inputs: &[usize], ends: &[i64]) -> bool {
+    /// Whether an input of the past leads one by more than half of `lead` that has something to read,
+    /// and gets it. Beyond that nothing waits: the comparison is parked.
+    fn is_held_back(
+        &self,
+        partition: u32,
+        input: usize,
+        inputs: &[usize],
+        round: &Round,
+        now: EventTime,
+    ) -> bool {
         let Some(task) = self.driver.task(partition) else { return true };
         let lead = self.driver.spec.time.lead;
-        inputs.iter().any(|&other| {
-            task.max(other).plus(lead) < task.max(input)
-                && self.source.position(other, partition) < ends[other]
-        })
+        let is_past = task.max(input).plus(lead) < now;
+        let moves = |other: usize| {
+            let last = round.moved.get(&(partition, other));
+            last.is_none_or(|last| last.elapsed() < STUCK)
+        };
+        is_past
+            && inputs.iter().any(|&other| {
+                task.max(other).plus(lead.half()) < task.max(input)
+                    && self.source.position(other, partition)
+                        < round.ends[partition as usize][other]
+                    && moves(other)
+            })
+    }
+
+    /// Reads on behind the first cursors, and takes back what is caught up with.
+    fn read_parked(&mut self, round: &mut Round) -> Result<usize> {
+        let mut read = 0;
+        for partition in round.assigned.clone().unwrap_or_default() {
+            self.begin_catching_up(partition, false, round)?;
+            let Some(second) = &mut round.second else { continue };
+            let Some((behind, ahead)) = self.driver.behind_mut(partition) else { continue };
+            for input in [0, usize::from(behind.comparison) + 1] {
+                let left = ahead.position(input) - behind.task.position(input);
+                let max = usize::try_from(left).unwrap_or(0).min(BATCH);
+                if max == 0 {
+                    continue;
+                }
+                let mut take = |records: &[crate::model::record::Record<'_>]| {
+                    behind.task.handle(engine::Input::Records { input, records, read_at: None });
+                };
+                read += second.drain(input, partition, max, &mut take)?;
+            }
+            let left = behind.task.lies_behind(ahead, behind.comparison);
+            let is_close = left < CLOSE;
+            if self.driver.take_back(partition) {
+                tracing::info!(partition, "A parked comparison is caught up with.");
+                second.end(partition);
+                round.waits.remove(&partition);
+            } else if is_close {
+                round.waits.entry(partition).or_insert_with(monotonic);
+            }
+        }
+        if let Some(second) = &mut round.second {
+            second.pump()?;
+        }
+        Ok(read)
+    }
+
+    fn begin_catching_up(&mut self, partition: u32, at_all: bool, round: &mut Round) -> Result<()> {
+        let Some((comparison, offsets)) = self.driver.catch_up(partition, at_all) else {
+            return Ok(());
+        };
+        tracing::info!(partition, comparison, "Catching up with a parked comparison.");
+        if round.second.is_none() {
+            round.second = Some((self.reopen)().context("open the inputs a second time")?);
+        }
+        if let Some(second) = &mut round.second {
+            second.begin(partition, &offsets, &[])?;
+        }
+        Ok(())
+    }
+
+    /// At the end of bounded inputs everything is caught up with, however far the arms are apart.
+    fn nothing_is_parked(&mut self, round: &mut Round) -> Result<bool> {
+        self.driver.never_park();
+        let mut none = true;
+        for partition in self.driver.partitions_owned() {
+            self.begin_catching_up(partition, true, round)?;
+            let parked = self.driver.task(partition).is_some_and(|t| t.parked().next().is_some());
+            none &= !parked;
+        }
+        Ok(none)
     }
 
     /// Asks for end offsets, and tells tasks which of their inputs stand at their end.
@@ -329,6 +447,9 @@ impl Live<'_> {
             asked: false,
             clocks: (EventTime::START, monotonic()),
             assigned: None,
+            moved: BTreeMap::new(),
+            second: None,
+            waits: BTreeMap::new(),
             again: BTreeMap::new(),
         };
         self.publish(&round, self.clock.now());
@@ -416,8 +537,13 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
                 "candidate": name,
                 "closed_to": time(seen.closed_to),
                 "held_by": metrics::arm_name(spec, seen.held_by),
-                "because": because(spec.time.wait, input, ends.and_then(|e| e.get(seen.held_by))),
+                "because": if seen.parked {
+                "its arms are too far apart: parked, and caught up with when they are near again".to_owned()
+            } else {
+                because(spec.time.wait, input, ends.and_then(|e| e.get(seen.held_by)))
+            },
                 "open_rows": seen.open_rows,
+                "parked": seen.parked,
             })
         })
         .collect();

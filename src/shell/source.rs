@@ -63,7 +63,8 @@ pub trait Source {
     /// Number of partitions, the same for every input; as many tasks.
     fn partitions(&self) -> u32;
 
-    /// Begins to read a partition at these offsets, by input; 0 is the first record there is. Each input
+    /// Begins to read a partition at these offsets, by input; 0 is the first record there is, an input
+    /// with one below 0 isn't read. Each input
     /// must reach its horizon: an earlier owner read that far.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod cli;
 mod config;
 #[cfg(feature = "shell")]
 mod measures;
+mod parking;
 mod recovery;
 mod scenario;
 #[cfg(feature = "shell")]

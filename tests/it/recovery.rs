@@ -18,7 +18,7 @@ use parallax::model::time::{EventTime, Span};
 
 use crate::world::{at, event};
 
-const INPUTS: usize = 3;
+pub(crate) const INPUTS: usize = 3;
 
 /// A way to get recovery wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,27 +32,27 @@ enum Broken {
     RenamedBeforeEntry,
 }
 
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 16
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
 
 /// Inputs with skewed stamps, stragglers, copies, reused ids, wild clocks, bursts, quiet gaps, broken
 /// records, overrides and gaps between offsets: (offset, value).
-fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
+pub(crate) fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
     let mut arrivals: Vec<(i64, u64, usize, String)> = Vec::new();
     let mut time = 1000;
     for n in 0..5 + rng.below(150) {
@@ -97,7 +97,7 @@ fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
     logs
 }
 
-fn spec() -> PipelineSpec {
+pub(crate) fn spec() -> PipelineSpec {
     PipelineSpec {
         candidates: vec!["s".into(), "t".into()],
         time: TimeSpec {
@@ -292,15 +292,15 @@ fn one_resume_point(entries: &mut [Entry]) {
 
 /// What a set of entries and files says: panes, rows, vitals' totals; and whether anything is there twice.
 #[derive(PartialEq, Debug, Default)]
-struct Said {
-    panes: BTreeMap<(u8, EventTime), Pane>,
+pub(crate) struct Said {
+    pub(crate) panes: BTreeMap<(u8, EventTime), Pane>,
     rows: Vec<String>,
     requests: BTreeMap<usize, (u64, u64, u64)>,
     twice: usize,
 }
 
 impl Said {
-    fn read(entries: &[Entry], files: &BTreeMap<String, Vec<PairRow>>) -> Self {
+    pub(crate) fn read(entries: &[Entry], files: &BTreeMap<String, Vec<PairRow>>) -> Self {
         let mut said = Self::default();
         for entry in entries {
             match entry {
@@ -445,7 +445,7 @@ fn undisturbed(world: &World) -> Said {
     Said::read(&alone.entries(), &alone.files)
 }
 
-fn difference(said: &Said, wanted: &Said) -> String {
+pub(crate) fn difference(said: &Said, wanted: &Said) -> String {
     let only = |a: &Said, b: &Said| {
         let mut panes = a.panes.iter().filter(|(key, pane)| b.panes.get(key) != Some(pane));
         panes.next().map(|(key, pane)| format!("{key:?} {pane:?}"))
@@ -463,7 +463,7 @@ fn difference(said: &Said, wanted: &Said) -> String {
     )
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
+pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var_os(name).and_then(|value| value.to_str()?.parse().ok()).unwrap_or(otherwise)
 }
 

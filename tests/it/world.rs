@@ -44,6 +44,7 @@ pub(crate) fn spec() -> PipelineSpec {
         matches_sampled_ppm: 0,
         roll: Span::from_secs(60),
         roll_rows: 100_000,
+        held_max: 512 << 20,
         dry_run: true,
         config_hash: 1,
     }

@@ -26,7 +26,7 @@ use seat::Seat;
 use tasks::Tasks;
 
 pub use hands::{Hands, LetterSink, SignalSink, Tables};
-pub use tasks::{Begun, Holding};
+pub use tasks::{Begun, Behind, Holding};
 
 /// What people are told as it happens.
 pub trait Observer: Send {
@@ -146,6 +146,27 @@ impl Driver {
     #[must_use]
     pub fn is_choked(&self, partition: u32) -> bool {
         self.tasks.holdings.get(&partition).is_some_and(Holding::is_choked)
+    }
+
+    /// Comparisons are held whatever they need: the inputs end.
+    pub fn never_park(&mut self) {
+        self.tasks.running().for_each(Task::never_park);
+    }
+
+    /// Begins to catch up with a parked comparison of a task, if one can be (`at_all`: whether it can
+    /// be kept up with afterwards or not); where to read, by input, below 0 for nothing.
+    pub fn catch_up(&mut self, partition: u32, at_all: bool) -> Option<(u8, Vec<i64>)> {
+        self.tasks.holdings.get_mut(&partition)?.catch_up(at_all)
+    }
+
+    /// The second cursor of a task, and the first, beyond which it doesn't read.
+    pub fn behind_mut(&mut self, partition: u32) -> Option<(&mut Behind, &Task)> {
+        self.tasks.holdings.get_mut(&partition)?.behind_mut()
+    }
+
+    /// Takes a parked comparison back if it is caught up with; whether it was.
+    pub fn take_back(&mut self, partition: u32) -> bool {
+        self.tasks.holdings.get_mut(&partition).is_some_and(Holding::take_back)
     }
 
     /// The evaluator, if it is here and knows all that was weighed.

@@ -56,7 +56,17 @@ pub enum Holding {
         task: Box<Task>,
         /// Entries on their way through the log.
         in_flight: usize,
+        /// Catches up with a parked comparison, if one is.
+        behind: Option<Behind>,
     },
+}
+
+/// A second cursor of a task: it reads a parked comparison's inputs again.
+pub struct Behind {
+    /// Which comparison.
+    pub comparison: u8,
+    /// The task that does.
+    pub task: Box<Task>,
 }
 
 /// A task that has just begun.
@@ -92,6 +102,52 @@ impl Holding {
             Self::Owned { epoch, .. } => Some(*epoch),
             Self::Claimed { .. } => None,
         }
+    }
+
+    /// Catches up with a parked comparison, if one can be; where it has to read.
+    pub(super) fn catch_up(&mut self, at_all: bool) -> Option<(u8, Vec<i64>)> {
+        let Self::Owned { task, behind: behind @ None, .. } = self else { return None };
+        let comparison = task.parked().find(|c| at_all || task.can_catch_up(*c))?;
+        let again = task.catch_up(comparison)?;
+        let input = usize::from(comparison) + 1;
+        let count = usize::from(task.parked().max().unwrap_or_default()).max(input) + 1;
+        let reads = |at: usize| at == 0 || at == input;
+        let offsets =
+            (0..count).map(|at| if reads(at) { again.position(at) } else { -1 }).collect();
+        *behind = Some(Behind { comparison, task: Box::new(again) });
+        Some((comparison, offsets))
+    }
+
+    /// The second cursor, and the first one's positions, beyond which it doesn't read.
+    pub(super) fn behind_mut(&mut self) -> Option<(&mut Behind, &Task)> {
+        match self {
+            Self::Owned { behind: Some(behind), task, .. } => Some((behind, task)),
+            Self::Owned { .. } | Self::Claimed { .. } => None,
+        }
+    }
+
+    /// Records that the second cursor lies behind the first, if there is one.
+    #[must_use]
+    pub fn lies_behind(&self) -> Option<i64> {
+        match self {
+            Self::Owned { behind: Some(behind), task, .. } => {
+                Some(behind.task.lies_behind(task, behind.comparison))
+            }
+            Self::Owned { .. } | Self::Claimed { .. } => None,
+        }
+    }
+
+    /// Takes the comparison back if both cursors have read the same; whether it did.
+    pub(super) fn take_back(&mut self) -> bool {
+        let Self::Owned { task, behind, .. } = self else { return false };
+        let Some(Behind { comparison, task: again }) = behind.take() else { return false };
+        let awaits = [0, usize::from(comparison) + 1].iter().any(|input| task.awaits(*input));
+        if awaits || again.lies_behind(task, comparison) != 0 {
+            *behind = Some(Behind { comparison, task: again });
+            return false;
+        }
+        task.take_back(*again, comparison);
+        true
     }
 
     pub(super) const fn is_choked(&self) -> bool {
@@ -164,9 +220,11 @@ impl Tasks {
         let mut moved = false;
         let Self { holdings, log, in_flight: on_their_way, expected, spec, .. } = self;
         for (&partition, holding) in holdings {
-            let Holding::Owned { epoch, task, in_flight } = holding else { continue };
+            let Holding::Owned { epoch, task, in_flight, behind } = holding else { continue };
             let stream = Stream::Task(partition);
-            while let Some(effect) = task.poll() {
+            loop {
+                let again = || behind.as_mut().and_then(|behind| behind.task.poll());
+                let Some(effect) = task.poll().or_else(again) else { break };
                 moved = true;
                 match effect {
                     Effect::Append(entry) => {
@@ -220,7 +278,7 @@ impl Tasks {
                         self.begin(partition, tables)?;
                     }
                 }
-                Holding::Owned { epoch, task, in_flight } => {
+                Holding::Owned { epoch, task, in_flight, behind } => {
                     if frame.body.claim().is_some() {
                         tracing::warn!(
                             partition,
@@ -248,7 +306,7 @@ impl Tasks {
                         );
                         task.handle(engine::Input::Refused(fact));
                     } else if let Body::Task(entry) = &frame.body {
-                        take(task, entry, owner, tables)?;
+                        take((task, behind.as_mut()), entry, owner, tables)?;
                     }
                 }
             }
@@ -290,16 +348,31 @@ impl Tasks {
         tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
         self.begun.push(Begun { partition, offsets, horizons });
         let task = Box::new(task);
-        self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0 });
+        self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0, behind: None });
         Ok(())
     }
 }
 
 /// Does what an entry that was read back names.
-fn take(task: &mut Task, entry: &Entry, owner: Owner, tables: &mut dyn Tables) -> Result<()> {
+fn take(
+    (task, behind): (&mut Task, Option<&mut Behind>),
+    entry: &Entry,
+    owner: Owner,
+    tables: &mut dyn Tables,
+) -> Result<()> {
     match entry {
-        Entry::Fact(fact) => task.handle(engine::Input::Logged(*fact)),
+        Entry::Fact(fact) => {
+            task.handle(engine::Input::Logged(*fact));
+            let reads = |b: &&mut Behind| fact.input == 0 || fact.input == b.comparison + 1;
+            if let Some(behind) = behind.filter(reads) {
+                behind.task.learn(*fact);
+            }
+        }
         Entry::Closed(Closed { comparison, files, .. }) => {
+            let task = match behind.filter(|behind| behind.comparison == *comparison) {
+                Some(behind) => behind.task.as_mut(),
+                None => task,
+            };
             for PairFile { from, name, .. } in files {
                 let file = pairs_file(*comparison, *from, name.clone());
                 if tables.complete(owner, &file).context("complete a staged file")? {

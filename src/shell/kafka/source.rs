@@ -99,7 +99,7 @@ impl KafkaSource {
     ) -> Result<(), SourceError> {
         for (input, (topic, offset)) in self.topics.iter().zip(offsets).enumerate() {
             let horizon = horizons.iter().find(|(of, _)| *of == input).map_or(0, |(_, to)| *to);
-            if *offset == 0 && horizon == 0 {
+            if *offset < 0 || *offset == 0 && horizon == 0 {
                 continue;
             }
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
@@ -116,7 +116,7 @@ impl KafkaSource {
 
     fn list(&self, partition: u32, offsets: &[i64]) -> Result<TopicPartitionList, SourceError> {
         let mut list = TopicPartitionList::new();
-        for (topic, offset) in self.topics.iter().zip(offsets) {
+        for (topic, offset) in self.topics.iter().zip(offsets).filter(|(_, offset)| 0 <= **offset) {
             let from = if *offset == 0 { Offset::Beginning } else { Offset::Offset(*offset) };
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
             list.add_partition_offset(topic, number, from)
@@ -140,9 +140,14 @@ impl Source for KafkaSource {
         self.end(partition);
         self.check_held(partition, offsets, horizons)?;
         let list = self.list(partition, offsets)?;
-        let queues = self.topics.iter().map(|t| Queue::split(&self.consumer, t, partition));
-        self.queues[partition as usize] = queues.collect();
-        self.positions[partition as usize] = offsets.to_vec();
+        let queue = |(topic, offset): (&String, &i64)| {
+            if *offset < 0 { None } else { Queue::split(&self.consumer, topic, partition) }
+        };
+        self.queues[partition as usize] = self.topics.iter().zip(offsets).map(queue).collect();
+        let positions = &mut self.positions[partition as usize];
+        for (position, offset) in positions.iter_mut().zip(offsets) {
+            *position = *offset;
+        }
         self.consumer
             .incremental_assign(&list)
             .map_err(|error| connect_error(&self.endpoint, &error.to_string()))
@@ -154,7 +159,8 @@ impl Source for KafkaSource {
             return;
         }
         let queues = std::mem::take(queues);
-        if let Ok(list) = self.list(partition, &vec![0; self.topics.len()]) {
+        let read: Vec<i64> = queues.iter().map(|q| if q.is_some() { 0 } else { -1 }).collect();
+        if let Ok(list) = self.list(partition, &read) {
             drop(self.consumer.incremental_unassign(&list));
         }
         drop(queues);
