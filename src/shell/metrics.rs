@@ -152,7 +152,19 @@ pub fn exposition(
             }
         }
     }
-    let plain = [
+    for (name, help, count) in plain(counters) {
+        out.family(name, "counter", help);
+        out.sample(name, &[pipeline], count as f64);
+    }
+    decisions(&mut out, spec, counters);
+    windows(&mut out, spec, counters);
+    tasks_of(&mut out, spec, tasks, evaluator_to, now);
+    out.0
+}
+
+/// Counters without labels of their own.
+const fn plain(counters: &Counters) -> [(&'static str, &'static str, u64); 9] {
+    [
         ("parallax_facts_total", "Idle facts written down.", counters.facts),
         ("parallax_vitals_total", "Seconds of vitals written down.", counters.vitals),
         ("parallax_panes_closed_total", "Panes closed by tasks.", counters.panes),
@@ -174,15 +186,7 @@ pub fn exposition(
             "Frames of the log that superseded owners wrote.",
             counters.ignored_frames,
         ),
-    ];
-    for (name, help, count) in plain {
-        out.family(name, "counter", help);
-        out.sample(name, &[pipeline], count as f64);
-    }
-    decisions(&mut out, spec, counters);
-    windows(&mut out, spec, counters);
-    tasks_of(&mut out, spec, tasks, evaluator_to, now);
-    out.0
+    ]
 }
 
 fn decisions(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {

@@ -43,7 +43,7 @@ impl World {
                 Effect::DeadLetter(_) => {}
                 Effect::Differs(differs) => panic!("{differs:?}"),
                 Effect::Stage { name, rows, .. } => {
-                    assert!(self.files.insert(name, rows).is_none())
+                    assert!(self.files.insert(name, rows).is_none());
                 }
                 Effect::Append(entry) => {
                     match &entry {
