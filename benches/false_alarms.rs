@@ -35,20 +35,26 @@ impl Rng {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
 
-    /// A Poisson number, by inversion; large means in parts.
-    fn poisson(&mut self, mean: f64) -> u64 {
-        if 30.0 < mean {
-            return self.poisson(mean / 2.0) + self.poisson(mean / 2.0);
+/// Poisson numbers by inversion, of a mean small enough for a table.
+struct Poisson(Vec<f64>);
+
+impl Poisson {
+    fn new(mean: f64) -> Self {
+        let (mut k, mut p) = (0.0, (-mean).exp());
+        let mut sums = vec![p];
+        while k < mean || 1e-18 < p {
+            k += 1.0;
+            p *= mean / k;
+            sums.push(sums[sums.len() - 1] + p);
         }
-        let (mut k, mut p) = (0, (-mean).exp());
-        let (mut sum, at) = (p, self.unit());
-        while sum < at && k < 200 {
-            k += 1;
-            p *= mean / k as f64;
-            sum += p;
-        }
-        k
+        Self(sums)
+    }
+
+    fn draw(&self, rng: &mut Rng) -> u64 {
+        let at = rng.unit();
+        self.0.partition_point(|sum| *sum < at) as u64
     }
 }
 
@@ -72,18 +78,31 @@ fn erf(x: f64) -> f64 {
     (1.0 - poly * t * (-x * x).exp()).copysign(x)
 }
 
-fn second(rng: &mut Rng, rate: f64, buckets: &[(u64, f64)]) -> VitalCounts {
-    let mut latency = CoarseLatency::default();
-    for (value, chance) in buckets {
-        let n = rng.poisson(rate * 0.99 * chance);
-        if n != 0 {
-            latency.record_n(*value, n);
-        }
+/// Seconds of one arm.
+struct Traffic {
+    latency: Vec<(u64, Poisson)>,
+    failed: Poisson,
+    null: Poisson,
+}
+
+impl Traffic {
+    fn new(rate: f64) -> Self {
+        let latency = buckets()
+            .into_iter()
+            .map(|(value, chance)| (value, Poisson::new(rate * 0.99 * chance)))
+            .collect();
+        Self { latency, failed: Poisson::new(rate * 0.01), null: Poisson::new(rate * 0.99 * 0.002) }
     }
-    let failed = rng.poisson(rate * 0.01);
-    let answered = latency.total();
-    let null = rng.poisson(answered as f64 * 0.002).min(answered);
-    VitalCounts { requests: answered + failed, failed, null, latency }
+
+    fn second(&self, rng: &mut Rng) -> VitalCounts {
+        let mut latency = CoarseLatency::default();
+        for (value, number) in &self.latency {
+            latency.record_n(*value, number.draw(rng));
+        }
+        let (failed, answered) = (self.failed.draw(rng), latency.total());
+        let null = self.null.draw(rng).min(answered);
+        VitalCounts { requests: answered + failed, failed, null, latency }
+    }
 }
 
 #[derive(Default)]
@@ -94,19 +113,18 @@ struct Result {
 }
 
 fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
-    let (mut rng, buckets) = (Rng(seed), buckets());
+    let (mut rng, traffic) = (Rng(seed), Traffic::new(rate));
     let mut watches: Vec<Watch> = Watch::all(spec);
     watches.retain(|watch| watch.basis == Basis::Vitals);
     let fresh = watches.clone();
     let mut result = Result { days, ..Result::default() };
-    let mut p99 = CoarseLatency::default();
     for day in 0..days {
         let mut naive = [false; 3];
         for second_of_day in 0..DAY {
             let at = (day as i64 * DAY + second_of_day) * 1_000_000;
             let side = |counts: VitalCounts| BTreeMap::from([(Segment::all(), counts)]);
-            let primary = side(second(&mut rng, rate, &buckets));
-            let candidate = side(second(&mut rng, rate, &buckets));
+            let primary = side(traffic.second(&mut rng));
+            let candidate = side(traffic.second(&mut rng));
             let look = Look {
                 seen: Seen::Vitals { primary: &primary, candidate: &candidate },
                 from: EventTime::from_us(at),
@@ -129,9 +147,6 @@ fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
             naive[1] |= 0 < c.answered() && 0.01 < c.null as f64 / c.answered() as f64;
             let slower = |q: &CoarseLatency| q.quantile(0.99);
             naive[2] |= slower(&c.latency).zip(slower(&p.latency)).is_some_and(|(c, p)| 2 * p < c);
-            if second_of_day == 0 {
-                p99.merge(&p.latency);
-            }
         }
         for (count, crossed) in result.naive_days.iter_mut().zip(naive) {
             *count += u64::from(crossed);

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::metrics::CONTENT_TYPE;
 use super::stop::Stop;
 
 /// What can be read over HTTP.
@@ -112,7 +113,7 @@ async fn ready(State(published): State<Published>) -> Response {
 }
 
 async fn metrics(State(published): State<Published>) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
     (kind, published.read().metrics).into_response()
 }
 

@@ -1,12 +1,20 @@
 //! What is counted for people, and how Prometheus reads it.
 //!
-//! In: entries, decisions, status. Out: OpenMetrics text. Holds: every name is here and nowhere
-//! else; no request id is ever a label; label values are the pipeline's own. Knows nothing of: HTTP.
+//! In: entries, decisions, status. Out: Prometheus' text format. Holds: every name is here and nowhere
+//! else (counters without the `_total` that the format adds); the order is always the same; no request
+//! id is ever a label; label values are the pipeline's own. Knows nothing of: HTTP.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use crate::engine::Task;
+use prometheus_client::collector::Collector;
+pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::engine::{InputStatus, Task};
 use crate::model::bucket::{Buckets, Unreadable};
 use crate::model::entry::Entry;
 use crate::model::row::{DecisionRow, WindowRow};
@@ -91,28 +99,82 @@ impl Counters {
     }
 }
 
-/// One exposition under way.
-struct Exposition(String);
+/// One scrape: families in the order in which they are written. What is counted lives in plain
+/// numbers, so a registry stands only while they are written.
+#[derive(Debug, Default)]
+struct Exposition(Vec<Family>);
+
+#[derive(Debug)]
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    samples: Vec<(Vec<(&'static str, String)>, Value)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Count(u64),
+    Level(f64),
+}
 
 impl Exposition {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    fn counter(&mut self, name: &'static str, help: &'static str) -> &mut Family {
+        self.family(name, help, MetricType::Counter)
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let escaped =
-            |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let labels: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.0, "{name}{labels} {value}");
+    fn gauge(&mut self, name: &'static str, help: &'static str) -> &mut Family {
+        self.family(name, help, MetricType::Gauge)
+    }
+
+    fn family(&mut self, name: &'static str, help: &'static str, kind: MetricType) -> &mut Family {
+        self.0.push(Family { name, help, kind, samples: Vec::new() });
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+
+    fn text(self) -> String {
+        let (mut text, mut registry) = (String::new(), Registry::default());
+        registry.register_collector(Box::new(self));
+        // A string takes all that is written to it.
+        let _ = prometheus_text::encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Family {
+    fn count(&mut self, labels: &[(&'static str, &str)], count: u64) {
+        self.sample(labels, Value::Count(count));
+    }
+
+    fn level(&mut self, labels: &[(&'static str, &str)], level: f64) {
+        self.sample(labels, Value::Level(level));
+    }
+
+    fn sample(&mut self, labels: &[(&'static str, &str)], value: Value) {
+        let labels = labels.iter().map(|&(key, value)| (key, value.to_owned())).collect();
+        self.samples.push((labels, value));
+    }
+}
+
+impl Collector for Exposition {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        for Family { name, help, kind, samples } in &self.0 {
+            let mut family = encoder.encode_descriptor(name, help, None, *kind)?;
+            for (labels, value) in samples {
+                let sample = family.encode_family(labels)?;
+                match value {
+                    Value::Count(count) => ConstCounter::new(*count).encode(sample)?,
+                    Value::Level(level) => ConstGauge::new(*level).encode(sample)?,
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 /// The exposition of a pipeline, in Prometheus' text format.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
 pub fn exposition(
     spec: &PipelineSpec,
     counters: &Counters,
@@ -120,27 +182,54 @@ pub fn exposition(
     evaluator_to: &[EventTime],
     now: EventTime,
 ) -> String {
-    let mut out = Exposition(String::new());
+    let mut out = Exposition::default();
+    out.gauge("parallax_build_info", "Version of the engine.")
+        .level(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    records(&mut out, spec, counters);
     let pipeline = ("pipeline", spec.name.as_str());
-    out.family("parallax_build_info", "gauge", "Version of the engine.");
-    out.sample("parallax_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    out.family("parallax_records_read_total", "counter", "Records read since the process began.");
+    let plain = [
+        ("parallax_facts", "Idle facts written down.", counters.facts),
+        ("parallax_vitals", "Seconds of vitals written down.", counters.vitals),
+        ("parallax_panes_closed", "Panes closed by tasks.", counters.panes),
+        ("parallax_pair_rows", "Rows of the pairs table.", counters.pair_rows),
+        ("parallax_parquet_files", "Parquet files completed.", counters.files),
+        ("parallax_signals", "Signals taken by the control topic.", counters.signals),
+        ("parallax_signal_errors", "Signals the control topic refused.", counters.signal_errors),
+        (
+            "parallax_refused_facts",
+            "Idle facts that weren't obeyed, because a clock is wrong.",
+            counters.refused_facts,
+        ),
+        (
+            "parallax_ignored_frames",
+            "Frames of the log that superseded owners wrote.",
+            counters.ignored_frames,
+        ),
+    ];
+    for (name, help, count) in plain {
+        out.counter(name, help).count(&[pipeline], count);
+    }
+    decisions(&mut out, spec, counters);
+    windows(&mut out, spec, counters);
+    tasks_of(&mut out, spec, tasks);
+    lag(&mut out, spec, evaluator_to, now);
+    out.text()
+}
+
+fn records(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
+    let pipeline = ("pipeline", spec.name.as_str());
+    let read = out.counter("parallax_records_read", "Records read since the process began.");
     for (input, count) in counters.records.iter().enumerate() {
-        let arm = arm_name(spec, input);
-        out.sample("parallax_records_read_total", &[pipeline, ("arm", arm)], *count as f64);
+        read.count(&[pipeline, ("arm", arm_name(spec, input))], *count);
     }
-    out.family(
-        "parallax_undecodable_total",
-        "counter",
-        "Records that couldn't be read, by reason.",
-    );
+    let undecodable =
+        out.counter("parallax_undecodable", "Records that couldn't be read, by reason.");
     for reason in Unreadable::ALL {
-        let count = counters.unreadable.get(&reason).copied().unwrap_or(0) as f64;
-        out.sample("parallax_undecodable_total", &[pipeline, ("reason", reason.code())], count);
+        let count = counters.unreadable.get(&reason).copied().unwrap_or(0);
+        undecodable.count(&[pipeline, ("reason", reason.code())], count);
     }
-    out.family(
-        "parallax_closed_records_total",
-        "counter",
+    let closed = out.counter(
+        "parallax_closed_records",
         "Records of closed panes, by the one bucket each went to.",
     );
     for (comparison, candidate) in (0_u8..).zip(&spec.candidates) {
@@ -148,56 +237,20 @@ pub fn exposition(
         for (arm, buckets) in [("primary", primary), ("candidate", own)] {
             for (bucket, count) in by_name(&buckets, arm == "primary") {
                 let labels = [pipeline, ("candidate", candidate), ("arm", arm), ("bucket", bucket)];
-                out.sample("parallax_closed_records_total", &labels, count as f64);
+                closed.count(&labels, count);
             }
         }
     }
-    for (name, help, count) in plain(counters) {
-        out.family(name, "counter", help);
-        out.sample(name, &[pipeline], count as f64);
-    }
-    decisions(&mut out, spec, counters);
-    windows(&mut out, spec, counters);
-    tasks_of(&mut out, spec, tasks, evaluator_to, now);
-    out.0
-}
-
-/// Counters without labels of their own.
-const fn plain(counters: &Counters) -> [(&'static str, &'static str, u64); 9] {
-    [
-        ("parallax_facts_total", "Idle facts written down.", counters.facts),
-        ("parallax_vitals_total", "Seconds of vitals written down.", counters.vitals),
-        ("parallax_panes_closed_total", "Panes closed by tasks.", counters.panes),
-        ("parallax_pair_rows_total", "Rows of the pairs table.", counters.pair_rows),
-        ("parallax_parquet_files_total", "Parquet files completed.", counters.files),
-        ("parallax_signals_total", "Signals taken by the control topic.", counters.signals),
-        (
-            "parallax_signal_errors_total",
-            "Signals the control topic refused.",
-            counters.signal_errors,
-        ),
-        (
-            "parallax_refused_facts_total",
-            "Idle facts that weren't obeyed, because a clock is wrong.",
-            counters.refused_facts,
-        ),
-        (
-            "parallax_ignored_frames_total",
-            "Frames of the log that superseded owners wrote.",
-            counters.ignored_frames,
-        ),
-    ]
 }
 
 fn decisions(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
     let pipeline = ("pipeline", spec.name.as_str());
-    out.family("parallax_decisions_total", "counter", "Rules shown, by what they led to.");
+    let shown = out.counter("parallax_decisions", "Rules shown, by what they led to.");
     for (comparison, candidate) in (0_u8..).zip(&spec.candidates) {
         for action in [Action::Investigate, Action::Rollback] {
             let count = counters.decisions.get(&(comparison, action)).copied().unwrap_or(0);
             let labels = [pipeline, ("candidate", candidate.as_str()), ("action", action.word())];
-            #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
-            out.sample("parallax_decisions_total", &labels, count as f64);
+            shown.count(&labels, count);
         }
     }
 }
@@ -205,11 +258,8 @@ fn decisions(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
 fn windows(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
     let pipeline = ("pipeline", spec.name.as_str());
-    out.family(
-        "parallax_window_pairs",
-        "gauge",
-        "Comparable and matching pairs of the last window.",
-    );
+    let pairs =
+        out.gauge("parallax_window_pairs", "Comparable and matching pairs of the last window.");
     for (comparison, row) in &counters.last_window {
         let candidate = spec.candidates.get(usize::from(*comparison)).map_or("", String::as_str);
         let t = &row.tally;
@@ -219,43 +269,36 @@ fn windows(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
             ("matched", t.matched),
             ("unmatched", t.unmatched()),
         ] {
-            let labels = [pipeline, ("candidate", candidate), ("kind", kind)];
-            out.sample("parallax_window_pairs", &labels, count as f64);
+            pairs.level(&[pipeline, ("candidate", candidate), ("kind", kind)], count as f64);
         }
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
-fn tasks_of(
-    out: &mut Exposition,
-    spec: &PipelineSpec,
-    tasks: &[&Task],
-    evaluator_to: &[EventTime],
-    now: EventTime,
-) {
+fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[&Task]) {
     let pipeline = ("pipeline", spec.name.as_str());
     let status: Vec<_> = tasks.iter().map(|task| task.status()).collect();
-    out.family("parallax_held_bytes", "gauge", "Bytes of observations held for the join.");
-    for (input, arm) in (0..=spec.candidates.len()).map(|input| (input, arm_name(spec, input))) {
-        let bytes: usize =
-            status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.held_bytes).sum();
-        out.sample("parallax_held_bytes", &[pipeline, ("arm", arm)], bytes as f64);
-    }
-    out.family("parallax_waiting_records", "gauge", "Records that wait as leaps in time.");
-    for (input, arm) in (0..=spec.candidates.len()).map(|input| (input, arm_name(spec, input))) {
-        let waiting: usize =
-            status.iter().filter_map(|s| s.inputs.get(input)).map(|i| i.waiting).sum();
-        out.sample("parallax_waiting_records", &[pipeline, ("arm", arm)], waiting as f64);
-    }
-    out.family(
+    let mut by_arm = |name, help, of: fn(&InputStatus) -> usize| {
+        let levels = out.gauge(name, help);
+        for input in 0..=spec.candidates.len() {
+            let sum: usize = status.iter().filter_map(|s| s.inputs.get(input)).map(of).sum();
+            levels.level(&[pipeline, ("arm", arm_name(spec, input))], sum as f64);
+        }
+    };
+    by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
+    by_arm("parallax_waiting_records", "Records that wait as leaps in time.", |i| i.waiting);
+}
+
+fn lag(out: &mut Exposition, spec: &PipelineSpec, evaluator_to: &[EventTime], now: EventTime) {
+    let pipeline = ("pipeline", spec.name.as_str());
+    let lag = out.gauge(
         "parallax_weighed_lag_seconds",
-        "gauge",
         "How far the decisions lie behind the host's clock.",
     );
     for (candidate, to) in spec.candidates.iter().zip(evaluator_to) {
         if EventTime::START < *to {
             let labels = [pipeline, ("candidate", candidate.as_str())];
-            out.sample("parallax_weighed_lag_seconds", &labels, now.since(*to).as_secs());
+            lag.level(&labels, now.since(*to).as_secs());
         }
     }
 }
