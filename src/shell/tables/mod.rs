@@ -5,6 +5,7 @@
 //! when or where it was written. Knows nothing of: how rows come about.
 
 mod columns;
+pub mod compact;
 mod decisions;
 mod pairs;
 mod panes;
@@ -18,7 +19,7 @@ use arrow::array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use crate::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
 use crate::model::spec::PipelineSpec;
@@ -204,17 +205,13 @@ impl Stage {
 
     fn properties(&self, table: &str) -> WriterProperties {
         let pair = |key: &str, value: String| KeyValue::new(format!("parallax.{key}"), value);
-        WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
-            .set_created_by(format!("parallax {}", env!("CARGO_PKG_VERSION")))
-            .set_column_dictionary_enabled("request_id".into(), false)
-            .set_key_value_metadata(Some(vec![
-                pair("schema_version", SCHEMA_VERSION.to_string()),
-                pair("table", table.to_owned()),
-                pair("pipeline", self.spec.name.clone()),
-                pair("config_hash", format!("{:016x}", self.spec.config_hash)),
-            ]))
-            .build()
+        properties(vec![
+            pair("schema_version", SCHEMA_VERSION.to_string()),
+            pair("table", table.to_owned()),
+            pair("pipeline", self.spec.name.clone()),
+            pair("config_hash", format!("{:016x}", self.spec.config_hash)),
+        ])
+        .build()
     }
 
     fn staged_path(&self, relative: &str) -> PathBuf {
@@ -250,6 +247,10 @@ impl Stage {
         let (mut completed, mut removed) = (0, 0);
         for entry in fs::read_dir(&folder).map_err(io_error("list", &folder))? {
             let path = entry.map_err(io_error("list", &folder))?.path();
+            if path.is_dir() {
+                // A compaction's, which recognises its own: see `compact`.
+                continue;
+            }
             let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let relative = file.trim_end_matches(&format!(".{STAGED}")).replace(SEPARATOR, "/");
             let name = relative.rsplit('/').next().unwrap_or_default().to_owned();
@@ -263,6 +264,15 @@ impl Stage {
         }
         Ok((completed, removed))
     }
+}
+
+/// How every file of a table is written.
+fn properties(metadata: Vec<KeyValue>) -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_created_by(format!("parallax {}", env!("CARGO_PKG_VERSION")))
+        .set_column_dictionary_enabled("request_id".into(), false)
+        .set_key_value_metadata(Some(metadata))
 }
 
 fn encoded(
