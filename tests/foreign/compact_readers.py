@@ -4,7 +4,7 @@ succeeds gives the same count and sums, and in the end the same rows lie in few 
 Usage: compact_readers.py PARALLAX
 """
 import json, os, random, signal, subprocess, sys, tempfile, threading, time
-import duckdb
+import duckdb, polars, pyarrow.dataset
 
 parallax, clock = os.path.abspath(sys.argv[1]), time.monotonic
 folder = tempfile.TemporaryDirectory()
@@ -90,6 +90,7 @@ for what, ok in {
     f'{reads} reads beside {killed} killed compactions, {midway} of them with days to merge, each with the same sums ({again} listed again): {wrong[:3]}': not wrong and reads > 10 and midway > 1,
     f'{before} files became {after}': after == MERGED,
     'the same rows, value by value': all(everything(t) == rows[t] for t in SUMS),
+    'Polars and pyarrow read the merged folders': all(polars.scan_parquet(f'out/{t}/**/*.parquet').select(polars.len()).collect().item() == len(rows[t]) == pyarrow.dataset.dataset(f'out/{t}', format='parquet', partitioning='hive').count_rows() for t in SUMS),
     f'nothing is left over: {left}': not left,
     f'a second run has nothing to do: {second}': not second['merged'],
 }.items():

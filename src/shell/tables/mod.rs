@@ -225,7 +225,8 @@ impl Stage {
     pub fn complete(&self, relative: &str) -> Result<(), TableError> {
         let (from, to) = (self.staged_path(relative), self.root.join(relative));
         if !from.exists() {
-            return if to.exists() { Ok(()) } else { Err(TableError::Missing(to)) };
+            let is_there = to.exists() || compact::holds(&to)?;
+            return if is_there { Ok(()) } else { Err(TableError::Missing(to)) };
         }
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder).map_err(io_error("make", folder))?;

@@ -267,7 +267,21 @@ fn build(
         }
         merged.extend(group.small.iter().cloned());
     }
+    swap.list(&merged)?;
+    merged.push(swap::LIST.to_owned());
     Ok(merged)
+}
+
+/// Whether the rows of a file that isn't in its folder lie in a merged one.
+///
+/// # Errors
+/// The disk refused.
+pub fn holds(path: &Path) -> Result<bool, TableError> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str()))
+    else {
+        return Ok(false);
+    };
+    Ok(swap::listed(folder)?.lines().any(|line| line == name))
 }
 
 impl Group {

@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,10 @@ const OURS: &str = "compact-";
 const FROM: &str = "from";
 const NEW: &str = "new";
 const TRY: &str = "try";
+
+/// Names of all files that were ever merged into a folder, one a line. Its own name keeps readers away;
+/// an engine that looks for a file its log names finds it here.
+pub(super) const LIST: &str = ".merged";
 
 /// Files by name, with their inodes.
 pub(super) type Names = BTreeMap<String, u64>;
@@ -80,6 +84,20 @@ impl Swap {
         }
         sync(&frozen)?;
         Ok(names)
+    }
+
+    /// Adds names to the list of what was merged.
+    pub(super) fn list(&self, merged: &[String]) -> Result<(), CompactError> {
+        let mut text = listed(&self.frozen())?;
+        for name in merged {
+            text.push_str(name);
+            text.push('\n');
+        }
+        let path = self.fresh().join(LIST);
+        File::create(&path)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .map_err(io_error("write", &path))?;
+        Ok(())
     }
 
     /// Takes everything that wasn't merged over to the new folder.
@@ -272,6 +290,15 @@ pub(super) fn names(folder: &Path) -> Result<Names, TableError> {
         names.insert(name, entry.ino());
     }
     Ok(names)
+}
+
+/// The list of what was merged into a folder; empty where nothing was.
+pub(super) fn listed(folder: &Path) -> Result<String, TableError> {
+    let path = folder.join(LIST);
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(io_error("read", &path)),
+    }
 }
 
 fn inode(path: &Path) -> Result<Option<u64>, TableError> {
