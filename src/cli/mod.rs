@@ -5,6 +5,7 @@
 //! how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
+mod compact;
 mod demo;
 mod generate;
 mod replay;
@@ -54,6 +55,8 @@ enum Command {
     Run(run::Run),
     /// Run a pipeline over files: what it would have decided, and when
     Replay(replay::Replay),
+    /// Merge the small files of closed days into few large ones
+    Compact(compact::Compact),
     /// Check a pipeline file: all problems at once
     Validate {
         /// The pipeline file, or - for standard input.
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(output),
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(output),
+        Command::Compact(compact) => compact.run(output),
         Command::Validate { pipelines } => validate(&pipelines),
         Command::Generate(generate) => (*generate).run(output),
         Command::Schema(schema) => schema.run(),

@@ -107,3 +107,34 @@ fn two_replays_of_generated_files_are_identical_and_roll_back() {
     assert!(5 <= one.len());
     assert!(one == two, "the same input gives the same bytes");
 }
+
+#[test]
+fn compact_says_what_it_merged_and_does_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "pipeline: fraud\nprimary: {topic: a}\ncandidates: {v8: {topic: b}}\nsegments: {country: {declared: [BR]}}\noutput: {directory: out, roll: 10s, matches: 100%}\nrollback_when: [error_rate > 5%]\n";
+    std::fs::write(folder.path().join("p.yaml"), text).unwrap();
+    let succeed = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let done = parallax(&arguments, folder.path());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    succeed(
+        "generate --out data --requests 2000 --rate 20 --partitions 2 --start 2026-03-01T10:00:00Z",
+    );
+    succeed("replay --pipeline p.yaml --source primary=data --source v8=data --out out");
+    assert_eq!(succeed("compact p.yaml"), "fraud: nothing to merge\n", "the newest day is open");
+    let refused = parallax(&["compact", "p.yaml", "--day", "2026-03-01"], folder.path());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--keep-days 0"));
+    let said = succeed("compact p.yaml --day 2026-03-01 --keep-days 0 -o json");
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let pairs = said["merged"].as_array().unwrap().iter().find(|done| done["table"] == "pairs");
+    let pairs = pairs.unwrap();
+    assert_eq!((&pairs["day"], &pairs["candidate"]), (&"2026-03-01".into(), &"v8".into()));
+    assert!(10 < pairs["files_before"].as_u64().unwrap() && pairs["files_after"] == 1, "{pairs}");
+    assert!(pairs["bytes_after"].as_u64() < pairs["bytes_before"].as_u64(), "{pairs}");
+    assert_eq!(pairs["rows"], 2000);
+    assert_eq!(succeed("compact p.yaml --keep-days 0"), "fraud: nothing to merge\n");
+    assert_eq!(std::fs::read_dir(folder.path().join("out/.staging")).unwrap().count(), 0);
+}

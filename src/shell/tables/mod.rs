@@ -5,6 +5,7 @@
 //! when or where it was written. Knows nothing of: how rows come about.
 
 mod columns;
+pub mod compact;
 mod decisions;
 mod pairs;
 mod panes;
@@ -20,7 +21,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 
 use super::driver::Tables;
 use super::log::Stream;
@@ -79,7 +80,7 @@ impl Owner {
 }
 
 /// Writes tables below one root.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stage {
     root: PathBuf,
     spec: PipelineSpec,
@@ -163,17 +164,13 @@ impl Stage {
 
     fn properties(&self, table: &str) -> WriterProperties {
         let pair = |key: &str, value: String| KeyValue::new(format!("parallax.{key}"), value);
-        WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
-            .set_created_by(format!("parallax {}", env!("CARGO_PKG_VERSION")))
-            .set_column_dictionary_enabled("request_id".into(), false)
-            .set_key_value_metadata(Some(vec![
-                pair("schema_version", SCHEMA_VERSION.to_string()),
-                pair("table", table.to_owned()),
-                pair("pipeline", self.spec.name.clone()),
-                pair("config_hash", format!("{:016x}", self.spec.config_hash)),
-            ]))
-            .build()
+        properties(vec![
+            pair("schema_version", SCHEMA_VERSION.to_string()),
+            pair("table", table.to_owned()),
+            pair("pipeline", self.spec.name.clone()),
+            pair("config_hash", format!("{:016x}", self.spec.config_hash)),
+        ])
+        .build()
     }
 
     fn staged_path(&self, owner: Owner, relative: &str) -> PathBuf {
@@ -211,7 +208,9 @@ impl Tables for Stage {
         match fs::rename(&from, &to) {
             Ok(()) => {}
             // Somebody else did it: who took over, or who was taken over.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(to.exists()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(to.exists() || compact::holds(&to)?);
+            }
             Err(error) => return Err(io_error("rename", &from)(error).into()),
         }
         File::open(folder)
@@ -222,6 +221,12 @@ impl Tables for Stage {
 
     fn remove(&mut self, file: &TableFile) -> anyhow::Result<()> {
         let path = self.root.join(self.relative(file));
+        anyhow::ensure!(
+            !compact::holds(&path)?,
+            "{} was merged by `compact`, but a file before it is nowhere: its rows would be doubled; restore the \
+             output folder, or begin anew with a log of its own",
+            path.display()
+        );
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(io_error("remove", &path)(error).into())
@@ -251,6 +256,15 @@ impl Tables for Stage {
         }
         Ok(removed)
     }
+}
+
+/// How every file of a table is written.
+fn properties(metadata: Vec<KeyValue>) -> WriterPropertiesBuilder {
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_created_by(format!("parallax {}", env!("CARGO_PKG_VERSION")))
+        .set_column_dictionary_enabled("request_id".into(), false)
+        .set_key_value_metadata(Some(metadata))
 }
 
 fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> TableError {
