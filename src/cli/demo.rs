@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -41,6 +42,9 @@ pub(super) struct Demo {
     out: PathBuf,
 }
 
+/// Up to when the traffic has reached the broker: the demo's clock doesn't run ahead of it.
+static REACHED: AtomicI64 = AtomicI64::new(0);
+
 /// Marks a folder as a demo's, so that the next one may replace it.
 const MARK: &str = ".parallax-demo";
 const TOPICS: [&str; 4] =
@@ -66,7 +70,9 @@ impl Demo {
             SECONDS / speed
         );
         let mut source = KafkaSource::connect(&kafka, &pipeline.endpoints.topics)?;
-        let clock = HostClock::scaled(EventTime::from_us(scenario.start_us), speed);
+        let pace = HostClock::scaled(EventTime::from_us(scenario.start_us), speed);
+        REACHED.store(scenario.start_us, Ordering::Relaxed);
+        let clock = pace.behind(&REACHED);
         let mut driver = assemble::durable(&pipeline, source.partitions(), clock)?;
         let collected = Arc::new(Mutex::new(Collected { live: true, ..Collected::default() }));
         driver.observe(Box::new(Collector(Arc::clone(&collected))));
@@ -81,9 +87,9 @@ impl Demo {
         let end = EventTime::from_us(scenario.start_us).plus(Span::from_us(360_000_000));
         let traffic = {
             let stop = stop.clone();
-            std::thread::Builder::new()
-                .name("traffic".to_owned())
-                .spawn(move || to_kafka(scenario, &kafka, &topics, Pace::By(clock), &stop))?
+            std::thread::Builder::new().name("traffic".to_owned()).spawn(move || {
+                to_kafka(scenario, &kafka, &topics, Pace::By(pace, &REACHED), &stop)
+            })?
         };
         let watch = watch(Arc::clone(&collected), stop.clone(), clock, end)?;
         let mut live = Live {

@@ -17,6 +17,9 @@ use serde_json::json;
 
 use super::Output;
 
+/// Nobody waits for what a live run has sent.
+static REACHED: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
 /// Make traffic with faults to order.
 #[derive(Args, Debug)]
 #[command(
@@ -150,7 +153,7 @@ impl Generate {
                     "--topics needs one topic for the primary and one per candidate"
                 );
                 create_topics(&endpoint, &self.topics, i32::try_from(self.partitions)?)?;
-                let pace = if self.live { Pace::By(HostClock::Real) } else { Pace::Full };
+                let pace = if self.live { Pace::By(HostClock::Real, &REACHED) } else { Pace::Full };
                 if self.live {
                     scenario.start_us = HostClock::Real.now().us();
                 }

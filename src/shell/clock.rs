@@ -3,6 +3,7 @@
 //! In: nothing. Out: host time as event time. Holds: a scaled clock runs evenly from its start, so
 //! that a demo's hours fit a minute. Knows nothing of: who asks.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::time::{EventTime, Span};
@@ -20,14 +21,31 @@ pub enum HostClock {
         begun: Instant,
         /// Seconds of its time per second.
         speed: f64,
+        /// It doesn't run further than `SLACK` beyond this, in microseconds: a producer that shares the
+        /// machine may be late, and what it hasn't sent yet hasn't happened.
+        sent: Option<&'static AtomicI64>,
     },
 }
+
+/// How far a scaled clock may run ahead of what was sent.
+const SLACK: Span = Span::from_secs(5);
 
 impl HostClock {
     /// A scaled clock that begins now.
     #[must_use]
     pub fn scaled(start: EventTime, speed: f64) -> Self {
-        Self::Scaled { start, begun: monotonic(), speed }
+        Self::Scaled { start, begun: monotonic(), speed, sent: None }
+    }
+
+    /// The same clock, held back by what was sent.
+    #[must_use]
+    pub const fn behind(self, sent: &'static AtomicI64) -> Self {
+        match self {
+            Self::Real => self,
+            Self::Scaled { start, begun, speed, .. } => {
+                Self::Scaled { start, begun, speed, sent: Some(sent) }
+            }
+        }
     }
 
     /// Its time now.
@@ -35,10 +53,12 @@ impl HostClock {
     pub fn now(&self) -> EventTime {
         match self {
             Self::Real => real(),
-            Self::Scaled { start, begun, speed } => {
+            Self::Scaled { start, begun, speed, sent } => {
                 #[expect(clippy::cast_possible_truncation, reason = "a demo lasts minutes")]
                 let us = (begun.elapsed().as_secs_f64() * speed * 1e6) as i64;
-                EventTime::from_us(start.us().saturating_add(us))
+                let now = EventTime::from_us(start.us().saturating_add(us));
+                let sent = sent.map(|sent| EventTime::from_us(sent.load(Ordering::Relaxed)));
+                sent.map_or(now, |sent| now.min(sent.plus(SLACK)))
             }
         }
     }

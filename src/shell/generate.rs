@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -27,8 +28,8 @@ use crate::model::time::EventTime;
 pub enum Pace {
     /// As fast as the broker takes them.
     Full,
-    /// When this clock shows their arrival.
-    By(HostClock),
+    /// When this clock shows their arrival; up to when everything has reached the broker is told.
+    By(HostClock, &'static AtomicI64),
 }
 
 /// Writes `NAME-PARTITION.jsonl` files and `manifest.json` into `folder`.
@@ -121,8 +122,8 @@ pub fn to_kafka(
         if stop.is_set() {
             break;
         }
-        if let Pace::By(clock) = pace {
-            wait_until(&producer, clock, EventTime::from_us(arrival.at_us), stop);
+        if let Pace::By(clock, reached) = pace {
+            wait_until(&producer, (clock, reached), arrival.at_us, stop);
         }
         let mut record = BaseRecord::to(&topics[arrival.input])
             .key(&arrival.key)
@@ -144,11 +145,27 @@ pub fn to_kafka(
         }
     }
     producer.flush(Duration::from_secs(60)).context("wait for the broker")?;
+    if let Pace::By(_, reached) = pace {
+        reached.store(i64::MAX, Ordering::Relaxed);
+    }
     Ok(traffic.manifest().clone())
 }
 
-fn wait_until(producer: &BaseProducer, clock: HostClock, time: EventTime, stop: &Stop) {
-    while clock.now() < time && !stop.is_set() {
+/// Waits for an arrival; once all before it are acknowledged, time may pass to it.
+fn wait_until(
+    producer: &BaseProducer,
+    (clock, reached): (HostClock, &AtomicI64),
+    at_us: i64,
+    stop: &Stop,
+) {
+    let time = EventTime::from_us(at_us);
+    loop {
+        if producer.in_flight_count() == 0 {
+            reached.store(at_us, Ordering::Relaxed);
+        }
+        if time <= clock.now() || stop.is_set() {
+            return;
+        }
         let most = Duration::from_millis(50);
         producer.poll(clock.until(time, most).max(Duration::from_micros(200)));
     }
