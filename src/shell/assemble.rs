@@ -121,7 +121,9 @@ fn nonce(clock: HostClock) -> u64 {
 fn sinks(endpoints: &Endpoints, fresh: bool) -> Result<(Signals, Letters)> {
     let file = |name: &str| Lines::new(&Path::new(&endpoints.output).join(name), fresh);
     let signals = match (&endpoints.control_topic, &endpoints.kafka) {
-        (Some(topic), Some(kafka)) => SignalsTo::Topic(ControlProducer::new(kafka)?, topic.clone()),
+        (Some(topic), Some(kafka)) => {
+            SignalsTo::Topic(ControlProducer::new(kafka, topic)?, topic.clone())
+        }
         _ => SignalsTo::File(file("signals.jsonl")),
     };
     let topics = endpoints.topics.clone();

@@ -35,6 +35,8 @@ pub struct Counters {
     pub signals: u64,
     /// Signals it refused.
     pub signal_errors: u64,
+    /// Signals sent again because a lower one followed.
+    pub signals_repeated: u64,
     /// Why it refused the last one, until it takes one.
     pub signal_refused: Option<String>,
     /// Frames of the log that older epochs wrote: ignored by every reader.
@@ -195,6 +197,11 @@ pub fn exposition(
         ("parallax_parquet_files", "Parquet files completed.", counters.files),
         ("parallax_signals", "Signals taken by the control topic.", counters.signals),
         ("parallax_signal_errors", "Signals the control topic refused.", counters.signal_errors),
+        (
+            "parallax_signals_repeated",
+            "Signals sent again because a lower one followed.",
+            counters.signals_repeated,
+        ),
         (
             "parallax_refused_facts",
             "Idle facts that weren't obeyed, because a clock is wrong.",

@@ -4,6 +4,7 @@
 //! Holds: `poll` says when the signal is taken for good; letters are taken for good at `flush`.
 //! Knows nothing of: what they mean.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -114,6 +115,13 @@ impl SignalSink for Signals {
                     .with_context(|| format!("write {}", lines.path.display())),
             ),
         };
+    }
+
+    fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String> {
+        match &mut self.to {
+            SignalsTo::Topic(producer, _) => producer.overtaken(newest),
+            SignalsTo::File(_) => Vec::new(),
+        }
     }
 
     fn poll(&mut self) -> Option<Result<()>> {

@@ -236,6 +236,11 @@ impl Evaluator {
         }
     }
 
+    /// The newest signal of each candidate that has one.
+    pub fn newest_signals(&self) -> impl Iterator<Item = &Signal> {
+        self.state.rollouts.iter().filter_map(|rollout| rollout.newest.as_ref())
+    }
+
     /// What stands between a candidate and its decision, as JSON.
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
@@ -363,7 +368,7 @@ impl Evaluator {
         for row in rows {
             if row.segment.is_all() {
                 self.state.rollouts[number].last_window = Some(row.clone());
-                self.effects.push_back(Effect::Reported(Box::new(row.clone())));
+                self.tell(Effect::Reported(Box::new(row.clone())));
             }
             self.windows.push(row);
         }
@@ -385,8 +390,15 @@ impl Evaluator {
             }
         }
         for row in outcome.decisions {
-            self.effects.push_back(Effect::Decided(Box::new(row.clone())));
+            self.tell(Effect::Decided(Box::new(row.clone())));
             self.decisions.push(row);
+        }
+    }
+
+    /// People were told already of what is weighed again.
+    fn tell(&mut self, effect: Effect) {
+        if self.mode != Mode::Follows {
+            self.effects.push_back(effect);
         }
     }
 

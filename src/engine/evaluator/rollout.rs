@@ -40,6 +40,8 @@ pub(super) struct Rollout {
     pub(super) last_window: Option<WindowRow>,
     /// What was read before time began, until the first pane takes it.
     before_time: Option<Pane>,
+    /// The signal with the highest sequence.
+    pub(super) newest: Option<Signal>,
 }
 
 /// The model version that a basis has evidence about.
@@ -83,6 +85,7 @@ impl Rollout {
             decisions: Vec::new(),
             last_window: None,
             before_time: None,
+            newest: None,
         }
     }
 
@@ -222,6 +225,9 @@ impl Rollout {
             signal_id: signal.as_ref().map(|signal| signal.id.clone()),
             evidence: document(action, sequence, &grounds).to_string(),
         };
+        if signal.is_some() {
+            self.newest.clone_from(&signal);
+        }
         outcome.signals.extend(signal);
         self.decisions.push(row.clone());
         if DECISIONS_SHOWN < self.decisions.len() {

@@ -3,6 +3,8 @@
 //! In: rows, signals, unreadable records. Out: files that are whole or not there, messages that are taken
 //! or not. Holds: nothing here decides anything. Knows nothing of: entries, epochs' order.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 
 use crate::engine::DeadLetter;
@@ -56,6 +58,10 @@ pub trait Tables: Send {
 pub trait SignalSink: Send {
     /// Sends one; what becomes of it is told by `poll`.
     fn start(&mut self, signal: &Signal);
+
+    /// Keys under which somebody sent a lower sequence after these: a consumer that only looks at the
+    /// last message must see the newest again.
+    fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String>;
 
     /// What became of the one that was sent, once it is known; sending it again is harmless.
     fn poll(&mut self) -> Option<Result<()>>;

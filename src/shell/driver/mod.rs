@@ -197,6 +197,7 @@ impl Driver {
         }
         self.settle()?;
         self.seat.handle(evaluator::Input::Cut { at: now });
+        self.seat.repeat_overtaken(&mut self.counters);
         self.seat.send();
         self.settle()
     }

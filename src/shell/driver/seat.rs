@@ -4,7 +4,7 @@
 //! first weighs again what its predecessor wrote down, in order; only then it leads; what it decides is
 //! sent after the entry that led to it was read back. Knows nothing of: how tasks are owned.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -172,6 +172,22 @@ impl Seat {
         }
         moved |= self.pump_signals(counters);
         Ok(moved)
+    }
+
+    /// Sends the newest signal again where a lower one followed it: a superseded owner's, come late.
+    pub(super) fn repeat_overtaken(&mut self, counters: &mut Counters) {
+        let State::Leads { evaluator, .. } = &self.state else { return };
+        let newest: BTreeMap<&str, u64> =
+            evaluator.newest_signals().map(|s| (s.key.as_str(), s.sequence)).collect();
+        let overtaken = self.signals.overtaken(&newest);
+        for signal in evaluator.newest_signals().filter(|s| overtaken.contains(&s.key)) {
+            tracing::warn!(
+                signal = signal.id,
+                "A lower signal followed the newest; it is sent again."
+            );
+            counters.signals_repeated += 1;
+            self.unsent.push_back(signal.clone());
+        }
     }
 
     /// Tries to send again what the control topic refused.

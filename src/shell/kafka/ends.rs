@@ -4,7 +4,7 @@
 //! engine never waits for it; the fetching client's long polls don't delay it. Knows nothing of: facts.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,12 +15,14 @@ use crate::shell::clock::HostClock;
 use crate::shell::source::{Ends, SourceError};
 
 /// How long one request may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
+/// The same for a topic that gave none last time.
+const IMPATIENT: Duration = Duration::from_secs(1);
 
 /// Asks for end offsets.
 pub(super) struct EndsClient {
     requests: Option<SyncSender<HostClock>>,
-    answers: Receiver<Result<Ends, String>>,
+    answers: Receiver<Ends>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -34,10 +36,25 @@ impl EndsClient {
         let (requests, asked) = sync_channel::<HostClock>(1);
         let (answer, answers) = sync_channel(1);
         let work = move || {
+            let mut silent = vec![false; topics.len()];
             while let Ok(clock) = asked.recv() {
                 let confirmed = clock.now();
-                let ends = ask(&consumer, &topics, partitions).map(|ends| Ends { confirmed, ends });
-                if answer.send(ends).is_err() {
+                let mut ends = Vec::new();
+                // One topic after the other: a broker that hangs hides only what it leads.
+                for (input, topic) in topics.iter().enumerate() {
+                    let deadline = if silent[input] { IMPATIENT } else { DEADLINE };
+                    let answer = ask(&consumer, (input, topic), partitions, deadline);
+                    if let (Err(error), false) = (&answer, silent[input]) {
+                        tracing::warn!(
+                            topic,
+                            error,
+                            "End offsets can't be had; its idle partitions wait."
+                        );
+                    }
+                    silent[input] = answer.is_err();
+                    ends.extend(answer.unwrap_or_default());
+                }
+                if answer.send(Ends { confirmed, ends }).is_err() {
                     return;
                 }
             }
@@ -56,16 +73,9 @@ impl EndsClient {
         }
     }
 
-    /// The answer; a broker that doesn't answer is asked again later.
+    /// The answer, once it is there: what could be had.
     pub(super) fn take(&self) -> Option<Ends> {
-        match self.answers.try_recv() {
-            Ok(Ok(ends)) => Some(ends),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "End offsets can't be had; idle inputs wait until they can.");
-                None
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.answers.try_recv().ok()
     }
 }
 
@@ -79,28 +89,24 @@ impl Drop for EndsClient {
     }
 }
 
-/// End offsets of all inputs: the last stable offset under read_committed.
+/// End offsets of an input: the last stable offset under read_committed. A partition without leader has
+/// none now; the others have theirs.
 pub(super) fn ask(
     consumer: &BaseConsumer,
-    topics: &[String],
+    (input, topic): (usize, &str),
     partitions: u32,
+    deadline: Duration,
 ) -> Result<Vec<(usize, u32, i64)>, String> {
     let mut list = TopicPartitionList::new();
-    for topic in topics {
-        for partition in 0..partitions {
-            let partition = i32::try_from(partition).map_err(|error| error.to_string())?;
-            list.add_partition_offset(topic, partition, Offset::End)
-                .map_err(|error| error.to_string())?;
-        }
+    for partition in 0..partitions {
+        let partition = i32::try_from(partition).map_err(|error| error.to_string())?;
+        list.add_partition_offset(topic, partition, Offset::End)
+            .map_err(|error| error.to_string())?;
     }
-    let answer = consumer.offsets_for_times(list, DEADLINE).map_err(|error| error.to_string())?;
+    let answer = consumer.offsets_for_times(list, deadline).map_err(|error| error.to_string())?;
     let mut ends = Vec::new();
     for element in answer.elements() {
-        // A partition without leader has no end now; the others have theirs.
-        let input = topics.iter().position(|topic| topic == element.topic());
-        if let (Ok(()), Some(input), Offset::Offset(end)) =
-            (element.error(), input, element.offset())
-        {
+        if let (Ok(()), Offset::Offset(end)) = (element.error(), element.offset()) {
             ends.push((input, u32::try_from(element.partition()).unwrap_or(0), end));
         }
     }

@@ -3,19 +3,25 @@
 //! In: signals, dead letters. Out: acknowledged messages. Holds: a signal counts as sent when all
 //! replicas have it; letters in flight are bounded by librdkafka's queue. Knows nothing of: why.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 use super::client::client_config;
 use crate::config::endpoint::KafkaEndpoint;
 use crate::engine::DeadLetter;
 use crate::model::signal::Signal;
 
+/// How long the cluster may take to answer at the start.
+const DEADLINE: Duration = Duration::from_secs(15);
+/// Messages of the control topic that are looked at in a second.
+const WATCHED_MAX: usize = 1000;
 /// A signal that isn't acknowledged by then is sent again.
 const SIGNAL_DEADLINE_MS: &str = "10000";
 /// A broker that is gone for a while is waited for.
@@ -85,6 +91,8 @@ fn producer(
 pub struct ControlProducer {
     producer: BaseProducer<Context>,
     context: Context,
+    /// Watches what others send to the same topic.
+    watcher: BaseConsumer,
 }
 
 impl std::fmt::Debug for ControlProducer {
@@ -98,9 +106,42 @@ impl ControlProducer {
     ///
     /// # Errors
     /// The client can't be made.
-    pub fn new(endpoint: &KafkaEndpoint) -> Result<Self, SendError> {
+    pub fn new(endpoint: &KafkaEndpoint, topic: &str) -> Result<Self, SendError> {
         let (producer, context) = producer(endpoint, "control", SIGNAL_DEADLINE_MS)?;
-        Ok(Self { producer, context })
+        let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
+        let watcher: BaseConsumer = client_config(endpoint, "control-watcher")
+            .set("group.id", &endpoint.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "false")
+            .set("auto.offset.reset", "latest")
+            .set("queued.max.messages.kbytes", "1024")
+            .create()
+            .map_err(refused)?;
+        let metadata = watcher.fetch_metadata(Some(topic), DEADLINE).map_err(refused)?;
+        let mut list = TopicPartitionList::new();
+        for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
+            list.add_partition_offset(topic, partition.id(), Offset::End).map_err(refused)?;
+        }
+        watcher.assign(&list).map_err(refused)?;
+        Ok(Self { producer, context, watcher })
+    }
+
+    /// Keys under which a lower sequence than these came since the last call.
+    pub fn overtaken(&self, newest: &BTreeMap<&str, u64>) -> Vec<String> {
+        let mut overtaken = Vec::new();
+        // Bounded, so that a busy topic can't hold the engine up.
+        for message in std::iter::from_fn(|| self.watcher.poll(Duration::ZERO)).take(WATCHED_MAX) {
+            let Ok(message) = message else { continue };
+            let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
+            let Some((key, newest)) = key.and_then(|key| newest.get_key_value(key)) else {
+                continue;
+            };
+            if sequence(&message).is_some_and(|sequence| sequence < *newest) {
+                overtaken.push((*key).to_owned());
+            }
+        }
+        overtaken
     }
 
     /// Sends one; `poll` tells when all replicas have it.
@@ -124,6 +165,13 @@ impl ControlProducer {
         }
         (done != 0).then_some(Ok(()))
     }
+}
+
+/// The sequence of a signal that was read.
+fn sequence(message: &BorrowedMessage<'_>) -> Option<u64> {
+    let headers = message.headers()?;
+    let header = headers.iter().find(|header| header.key == "ce_sequence")?;
+    std::str::from_utf8(header.value?).ok()?.parse().ok()
 }
 
 fn cloud_event_headers(signal: &Signal) -> OwnedHeaders {

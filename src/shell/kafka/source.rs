@@ -14,7 +14,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::batch::Queue;
 use super::client::{client_config, connect_error};
-use super::ends::{EndsClient, ask};
+use super::ends::{self, EndsClient, ask};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::shell::clock::HostClock;
 use crate::shell::source::{Ends, Source, SourceError, Take};
@@ -78,8 +78,11 @@ impl KafkaSource {
     /// # Errors
     /// The cluster doesn't answer.
     pub fn ends_now(&self) -> Result<Vec<Vec<i64>>, SourceError> {
-        let answer = ask(&self.asker, &self.topics, self.partitions)
-            .map_err(|reason| connect_error(&self.endpoint, &reason))?;
+        let mut answer = Vec::new();
+        for (input, topic) in self.topics.iter().enumerate() {
+            let ends = ask(&self.asker, (input, topic), self.partitions, ends::DEADLINE);
+            answer.extend(ends.map_err(|reason| connect_error(&self.endpoint, &reason))?);
+        }
         let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];
         if answer.len() != self.topics.len() * self.partitions as usize {
             let reason = "some partitions have no leader, so where they end isn't known";
