@@ -7,6 +7,7 @@
 
 mod demo;
 mod generate;
+mod log;
 mod replay;
 mod report;
 mod run;
@@ -54,6 +55,8 @@ enum Command {
     Run(run::Run),
     /// Run a pipeline over files: what it would have decided, and when
     Replay(replay::Replay),
+    /// Print what a pipeline wrote down: claims, facts, seconds, closed panes, weighings
+    Log(log::Log),
     /// Check a pipeline file: all problems at once
     Validate {
         /// The pipeline file, or - for standard input.
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(output),
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(output),
+        Command::Log(log) => log.run(output),
         Command::Validate { pipelines } => validate(&pipelines),
         Command::Generate(generate) => (*generate).run(output),
         Command::Schema(schema) => schema.run(),

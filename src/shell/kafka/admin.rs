@@ -43,6 +43,7 @@ pub fn prepare_log(
             NewTopic::new(name, count, TopicReplication::Fixed(-1))
                 .set("cleanup.policy", "delete")
                 .set("retention.ms", &retention)
+                .set("message.timestamp.type", "LogAppendTime")
                 .set("max.message.bytes", "67108864")
         })
         .collect();
