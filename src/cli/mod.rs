@@ -8,6 +8,7 @@
 mod compact;
 mod demo;
 mod generate;
+mod log;
 mod replay;
 mod report;
 mod run;
@@ -57,6 +58,8 @@ enum Command {
     Replay(replay::Replay),
     /// Merge the small files of closed days into few large ones
     Compact(compact::Compact),
+    /// Print what a pipeline wrote down: claims, facts, seconds, closed panes, weighings
+    Log(log::Log),
     /// Check a pipeline file: all problems at once
     Validate {
         /// The pipeline file, or - for standard input.
@@ -84,6 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(output),
         Command::Compact(compact) => compact.run(output),
+        Command::Log(log) => log.run(output),
         Command::Validate { pipelines } => validate(&pipelines),
         Command::Generate(generate) => (*generate).run(output),
         Command::Schema(schema) => schema.run(),

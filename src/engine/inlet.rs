@@ -109,7 +109,7 @@ impl Inlet {
         let mut pending: Vec<_> =
             facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
         pending.sort_by_key(|fact| fact.offset);
-        Self {
+        let mut inlet = Self {
             input: from.input,
             pane: spec.time.pane,
             clock: Clock::new(spec.time.wait, from.max),
@@ -134,7 +134,9 @@ impl Inlet {
             first: None,
             marks_at_wait: 0,
             horizon: Horizon::Open { from: from.offset, to: from.read_to, marks: from.marks },
-        }
+        };
+        inlet.check_before(from.offset);
+        inlet
     }
 
     /// Its number among the task's inputs.

@@ -202,7 +202,11 @@ impl Task {
 
     /// Up to where each input must hold what an earlier owner read.
     pub fn horizons(&self) -> impl Iterator<Item = (usize, i64)> {
-        self.inlets.iter().enumerate().filter_map(|(at, i)| Some((at, i.reads_again_to()?)))
+        let reached = |inlet: &Inlet| {
+            let counted = if self.counts { inlet.vitals.flushed() } else { 0 };
+            inlet.reads_again_to().unwrap_or_default().max(counted)
+        };
+        self.inlets.iter().map(reached).enumerate().filter(|(_, to)| 0 < *to)
     }
 
     /// Running max of an input.
@@ -327,7 +331,9 @@ impl Task {
     /// Closes what can be closed.
     pub(super) fn advance(&mut self) {
         for at in 0..self.comparisons.len() {
-            if self.comparisons[at].parked.is_some() {
+            // Nothing is closed from records that may not be those that were read before.
+            let unchecked = [0, at + 1].iter().any(|i| self.inlets[*i].reads_again_to().is_some());
+            if self.comparisons[at].parked.is_some() || unchecked {
                 continue;
             }
             let to = self.frontier(at, Inlet::max);

@@ -4,7 +4,10 @@ Written from the semantics in ARCHITECTURE.md and docs/measures.md in plain, slo
 with the engine. Reads NAME-PARTITION.jsonl files (offset = line number) or Kafka topics, and compares
 every bucket, count, label and flip with the `panes` table, windows with panes, quantiles with exact ranks.
 
-Usage: oracle.py TABLES --files FOLDER | --kafka BROKERS --topics primary=T,v8=T  [--wait 30 --skew 5 --pane 10]
+Facts of a live run let time pass where an input stood at its end: --facts takes `parallax log -o json`.
+
+Usage: oracle.py TABLES --files FOLDER | --kafka BROKERS --topics primary=T,v8=T  [--facts LOG.jsonl]
+       [--wait 30 --skew 5 --pane 10]
 """
 import argparse, collections, json, math, pathlib, sys
 
@@ -35,6 +38,15 @@ def read_kafka(brokers, topic):
             got += [m.value() for m in c.consume(100_000, 1.0) if not m.error()]
         logs[p] = [v or None for v in got]
     return logs
+
+
+def read_facts(path):
+    """-> {(partition, input): [(offset, time, is the end)]}, in the order in which they are obeyed"""
+    facts = collections.defaultdict(list)
+    for e in map(json.loads, open(path)) if path else ():
+        if e['kind'] == 'fact' and e['counts']: facts[e['stream'], e['input']].append((e['offset'], e['time_us'], e['end']))
+    for of in facts.values(): of.sort(key=lambda fact: fact[0])
+    return facts
 
 
 def text(v):
@@ -101,15 +113,21 @@ class Clock:
         self.waiting = [r for r in self.waiting if r[1] <= top]
         return self.release(), bad
 
-    def release(self):
+    def obey(self, time, end):
+        """A fact: time passes to it, and what waits and isn't a leap any more is believed."""
+        out = self.release(math.inf if end else time + self.w)
+        self.mx = max(self.mx, time)
+        return out
+
+    def release(self, top=math.inf):
         out = []
         for r in self.waiting:
-            out.append((r, self.mx)); self.mx = max(self.mx, r[1])
-        self.waiting = []
+            if r[1] <= top: out.append((r, self.mx)); self.mx = max(self.mx, r[1])
+        self.waiting = [r for r in self.waiting if r[1] > top]
         return out
 
 
-def judge(logs, names, wait, skew, pane):
+def judge(logs, names, wait, skew, pane, facts):
     floor = lambda t: NEG if t <= NEG else t // pane * pane
     side = {n: collections.Counter() for n in names}          # (pane, bucket) -> n
     joined = collections.defaultdict(lambda: collections.Counter())   # (pane, country or '') -> what -> n
@@ -118,7 +136,7 @@ def judge(logs, names, wait, skew, pane):
     for p in logs[names[0]]:
         seen = {n: [] for n in names}; unreadable = {n: collections.defaultdict(list) for n in names}
         for n in names:
-            clock = Clock(wait)
+            clock, due = Clock(wait), collections.deque(facts.get((p, names.index(n)), ()))
             def through(out):
                 for rec, before in out:
                     o, ts, i, fields = rec
@@ -130,6 +148,7 @@ def judge(logs, names, wait, skew, pane):
                     elif fields[0]: side[n][floor(max(before, ts)), 'override'] += 1
                     else: seen[n].append((ts, o, i, fields))
             for o, value in enumerate(logs[n][p]):
+                while due and due[0][0] <= o: through(clock.obey(*due.popleft()[1:]))
                 got = decode(value, n) if value else ('bad', None, None)
                 if got[0] == 'bad' and (got[1] is None or got[2] is None):
                     side[n][floor(clock.mx), 'undecodable'] += 1
@@ -137,6 +156,7 @@ def judge(logs, names, wait, skew, pane):
                 out, bad, at = clock.feed((o, got[2], got[1], got[3] if got[0] == 'ok' else None))
                 for r in bad: side[n][floor(at), 'quarantined' if r[3] else 'undecodable'] += 1
                 through(out)
+            for _, time, end in due: through(clock.obey(time, end))
             through(clock.release())
         firsts = {}
         for n in names:
@@ -178,13 +198,13 @@ def judge(logs, names, wait, skew, pane):
 
 def main():
     a = argparse.ArgumentParser()
-    a.add_argument('tables'); a.add_argument('--files'); a.add_argument('--kafka'); a.add_argument('--topics')
+    a.add_argument('tables'); a.add_argument('--files'); a.add_argument('--kafka'); a.add_argument('--topics'); a.add_argument('--facts')
     a.add_argument('--candidate', default='v8')
     for k, v in (('wait', 30), ('skew', 5), ('pane', 10)): a.add_argument('--' + k, type=float, default=v)
     a = a.parse_args(); names = ['primary', a.candidate]
     topics = dict(t.split('=') for t in a.topics.split(',')) if a.topics else {}
     logs = {n: read_kafka(a.kafka, topics[n]) if a.kafka else read_files(a.files, n) for n in names}
-    side, joined, lat = judge(logs, names, int(a.wait * US), int(a.skew * US), int(a.pane * US))
+    side, joined, lat = judge(logs, names, int(a.wait * US), int(a.skew * US), int(a.pane * US), read_facts(a.facts))
     import duckdb
     con = duckdb.connect(); con.sql("set timezone='UTC'")
     q = f"select *, coalesce(epoch_us(pane_start), {NEG}) p from read_parquet('{a.tables}/panes/**/*.parquet') where candidate = '{a.candidate}'"

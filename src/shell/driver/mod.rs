@@ -100,8 +100,19 @@ impl Driver {
     }
 
     /// Tasks that others claimed since the last call.
+    ///
+    /// Task 0 and the evaluator go together: their claims lie in different streams, so two processes may
+    /// have won one each; who lost either lets both go.
     pub fn take_superseded(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.tasks.superseded)
+        let mut superseded = std::mem::take(&mut self.tasks.superseded);
+        if self.seat.take_superseded() && !superseded.contains(&0) {
+            self.tasks.release(0);
+            superseded.push(0);
+        }
+        if superseded.contains(&0) {
+            self.seat.release();
+        }
+        superseded
     }
 
     /// Everything that was claimed has begun, and the evaluator leads if it is here.

@@ -34,6 +34,7 @@ pub(super) struct Seat {
     /// Signals that the control topic hasn't taken yet, and whether the first is on its way.
     unsent: VecDeque<Signal>,
     sending: bool,
+    superseded: bool,
 }
 
 enum State {
@@ -70,7 +71,13 @@ impl Seat {
             in_flight: InFlight::new(),
             unsent: VecDeque::new(),
             sending: false,
+            superseded: false,
         }
+    }
+
+    /// Whether another process claimed the evaluator since the last call.
+    pub(super) const fn take_superseded(&mut self) -> bool {
+        std::mem::replace(&mut self.superseded, false)
     }
 
     pub(super) fn claim(&mut self) -> Result<()> {
@@ -276,6 +283,7 @@ impl Seat {
                 if frame.body.claim().is_some() {
                     tracing::warn!("Another process claimed the evaluator; it ends here.");
                     self.release();
+                    self.superseded = true;
                     return Ok(());
                 }
                 if frame.epoch != *epoch {

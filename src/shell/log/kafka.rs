@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{BorrowedMessage, DeliveryResult};
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 
@@ -222,27 +222,8 @@ impl Log for KafkaLog {
                 continue;
             };
             *next = position + 1;
-            let damaged = |what: String| {
-                let place = format!("{}/{}", message.topic(), message.partition());
-                LogError::Foreign(format!(
-                    "read the log topic {place} at offset {}: {what}; another program wrote into it, or a \
-                     later version of this one: give this pipeline another `log.topic`, or update it",
-                    message.offset()
-                ))
-            };
-            let (epoch, body) = match message.payload() {
-                Some([VERSION, frame @ ..]) => codec::decode(stream, frame).map_err(damaged)?,
-                Some([version, ..]) => {
-                    return Err(damaged(format!("frame version {version} is unknown")));
-                }
-                Some([]) | None => return Err(damaged("an empty frame".to_owned())),
-            };
-            // Only the broker's own time says when it was appended.
-            let appended = match message.timestamp() {
-                Timestamp::LogAppendTime(ms) => Some(EventTime::from_us(ms.saturating_mul(1000))),
-                Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
-            };
-            return Ok(Some(LogFrame { stream, position, epoch, appended, body }));
+            let frame = decode(stream, &message)?;
+            return Ok(Some(frame));
         }
     }
 
@@ -251,6 +232,76 @@ impl Log for KafkaLog {
     fn written(&self) -> u64 {
         self.written
     }
+}
+
+fn decode(stream: Stream, message: &BorrowedMessage<'_>) -> Result<LogFrame, LogError> {
+    let damaged = |what: String| {
+        let place = format!("{}/{}", message.topic(), message.partition());
+        LogError::Foreign(format!(
+            "read the log topic {place} at offset {}: {what}; another program wrote into it, or a \
+             later version of this one: give this pipeline another `log.topic`, or update it",
+            message.offset()
+        ))
+    };
+    let (epoch, body) = match message.payload() {
+        Some([VERSION, frame @ ..]) => codec::decode(stream, frame).map_err(damaged)?,
+        Some([version, ..]) => {
+            return Err(damaged(format!("frame version {version} is unknown")));
+        }
+        Some([]) | None => return Err(damaged("an empty frame".to_owned())),
+    };
+    // Only the broker's own time says when it was appended.
+    let appended = match message.timestamp() {
+        Timestamp::LogAppendTime(ms) => Some(EventTime::from_us(ms.saturating_mul(1000))),
+        Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
+    };
+    Ok(LogFrame { stream, position: message.offset().cast_unsigned() + 1, epoch, appended, body })
+}
+
+/// Reads what a stream holds now, for people: nothing is claimed.
+///
+/// # Errors
+/// It can't be read, or `take` refuses.
+pub fn look<E: From<LogError>>(
+    endpoint: &KafkaEndpoint,
+    topics: &LogTopics,
+    stream: Stream,
+    mut take: impl FnMut(LogFrame) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut log = KafkaLog::new(endpoint, topics.clone())?;
+    log.read(stream, Begin::Tail(u64::MAX >> 1))?;
+    let (topic, partition) = topics.place(stream);
+    let failed = |error: KafkaError| refused("read", topic, &error);
+    let (low, high) = log.reader.fetch_watermarks(topic, partition, DEADLINE).map_err(failed)?;
+    let mut next = low;
+    while next < high {
+        match log.reader.poll(DEADLINE) {
+            None => return Err(refused("read", topic, &KafkaError::NoMessageReceived).into()),
+            Some(Err(error)) if is_final(&error) => return Err(failed(error).into()),
+            Some(Err(_)) => {}
+            Some(Ok(message)) => {
+                next = message.offset() + 1;
+                take(decode(stream, &message)?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many tasks have a stream in this log.
+///
+/// # Errors
+/// The cluster refused, or there is no such log.
+pub fn tasks(endpoint: &KafkaEndpoint, topics: &LogTopics) -> Result<u32, LogError> {
+    let log = KafkaLog::new(endpoint, topics.clone())?;
+    let failed = |error: KafkaError| refused("look at", &topics.tasks, &error);
+    let metadata = log.reader.fetch_metadata(Some(&topics.tasks), DEADLINE).map_err(failed)?;
+    let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    if count == 0 {
+        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
+        return Err(failed(error));
+    }
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Errors after which reading doesn't go on by itself.

@@ -94,9 +94,11 @@ pub struct LogFrame {
 }
 
 /// The frames of one stream that count; the epoch of each is then the one it counts under. Where
-/// reading begins in the middle of an epoch, the first frame says which.
+/// reading begins in the middle of an epoch, the newest one before the first claim is in force: the first
+/// frame may be a zombie's.
 pub fn valid(frames: Vec<LogFrame>) -> impl Iterator<Item = LogFrame> {
-    let mut current = Epoch(frames.first().map_or(0, |frame| frame.epoch));
+    let before = frames.iter().take_while(|frame| frame.body.claim().is_none());
+    let mut current = Epoch(before.map(|frame| frame.epoch).max().unwrap_or_default());
     frames.into_iter().filter_map(move |frame| {
         let counts = current.admits(frame.position, frame.epoch, frame.body.claim().is_some());
         let counts = counts && frame.unsound_fact().is_none();

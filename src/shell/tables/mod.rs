@@ -148,7 +148,11 @@ impl Stage {
             .map_err(refused)?;
         writer.write(&batch).map_err(refused)?;
         let output = writer.into_inner().map_err(refused)?;
-        output.sync_all().map_err(io_error("make durable", &path))
+        output.sync_all().map_err(io_error("make durable", &path))?;
+        let folder = self.root.join(STAGING);
+        File::open(&folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io_error("make durable", &folder))
     }
 
     /// A file's path below the root.

@@ -1,0 +1,231 @@
+//! `log`: what a pipeline wrote down, for people and programs.
+//!
+//! In: a pipeline file. Out: a line per entry of its log, folder or topic. Holds: nothing is claimed or
+//! written, so it can run beside the owners; entries that don't count are left out unless asked for.
+//! Knows nothing of: what entries lead to.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use parallax::config::endpoint::LogEndpoint;
+use parallax::decide::words;
+use parallax::engine::Epoch;
+use parallax::model::entry::{Closed, Entry, Vitals, Weighing};
+use parallax::model::time::EventTime;
+use parallax::shell::log::file::FileLog;
+use parallax::shell::log::kafka::{self, LogTopics};
+use parallax::shell::log::{Body, LogFrame, Stream};
+use serde_json::{Value, json};
+
+use super::Output;
+
+/// Print what a pipeline wrote down.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  parallax log fraud.yaml --stream evaluator\n  parallax log fraud.yaml -o json | jq 'select(.kind == \"fact\")'"
+)]
+pub(super) struct Log {
+    /// The pipeline file.
+    pipeline: PathBuf,
+    /// Only this stream: a task's partition, or `evaluator`.
+    #[arg(long)]
+    stream: Option<Chosen>,
+    /// Also what a superseded owner wrote: it doesn't count.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Chosen(Stream);
+
+impl FromStr for Chosen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "evaluator" {
+            return Ok(Self(Stream::Evaluator));
+        }
+        let partition = text.parse().map_err(|_| "write a partition, or evaluator".to_owned())?;
+        Ok(Self(Stream::Task(partition)))
+    }
+}
+
+impl Log {
+    pub(super) fn run(self, output: Output) -> Result<()> {
+        let endpoints = super::load(&self.pipeline)?.endpoints;
+        let mut printer = Printer::new(self.all, output);
+        match &endpoints.log {
+            LogEndpoint::Folder(folder) => {
+                for (stream, frames) in FileLog::read_only(folder)?.frames {
+                    if self.stream.is_none_or(|chosen| chosen.0 == stream) {
+                        printer.begin();
+                        frames.into_iter().try_for_each(|frame| printer.take(&frame))?;
+                    }
+                }
+            }
+            LogEndpoint::Topic { name, .. } => {
+                let endpoint = endpoints.kafka.context("a log on Kafka needs `kafka`")?;
+                let topics = LogTopics::new(name);
+                let streams = match self.stream {
+                    Some(chosen) => vec![chosen.0],
+                    None => (0..kafka::tasks(&endpoint, &topics)?)
+                        .map(Stream::Task)
+                        .chain([Stream::Evaluator])
+                        .collect(),
+                };
+                for stream in streams {
+                    printer.begin();
+                    kafka::look(&endpoint, &topics, stream, |frame| printer.take(&frame))?;
+                }
+            }
+        }
+        printer.out.flush()?;
+        Ok(())
+    }
+}
+
+/// Prints the frames of one stream after the other.
+struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    output: Output,
+    all: bool,
+    /// The epoch in force; none before the stream's first frame.
+    current: Option<Epoch>,
+}
+
+impl Printer {
+    fn new(all: bool, output: Output) -> Self {
+        Self { out: BufWriter::new(io::stdout().lock()), output, all, current: None }
+    }
+
+    fn begin(&mut self) {
+        self.current = None;
+    }
+
+    fn take(&mut self, frame: &LogFrame) -> Result<()> {
+        let current = self.current.get_or_insert(Epoch(frame.epoch));
+        let is_claim = frame.body.claim().is_some();
+        let counts =
+            current.admits(frame.position, frame.epoch, is_claim) && frame.unsound_fact().is_none();
+        if !counts && !self.all {
+            return Ok(());
+        }
+        let epoch = if is_claim { frame.position } else { frame.epoch };
+        let (kind, said) = match &frame.body {
+            Body::Task(entry) => of_task(entry),
+            Body::Evaluator(weighing) => of_evaluator(weighing),
+        };
+        if self.output == Output::Json {
+            let mut line = json!({
+                "stream": match frame.stream {
+                    Stream::Task(partition) => json!(partition),
+                    Stream::Evaluator => json!("evaluator"),
+                },
+                "position": frame.position,
+                "epoch": epoch,
+                "counts": counts,
+                "appended_ms": frame.appended.map(|time| time.us() / 1000),
+                "kind": kind,
+            });
+            if let (Value::Object(line), Value::Object(said)) = (&mut line, said) {
+                line.extend(said);
+            }
+            return Ok(writeln!(self.out, "{line}")?);
+        }
+        let ignored = match (counts, frame.unsound_fact()) {
+            (true, _) => "",
+            (false, None) => "  (ignored: its epoch is over)",
+            (false, Some(_)) => "  (ignored: a clock is wrong)",
+        };
+        Ok(writeln!(
+            self.out,
+            "{:<13} {:>8}  epoch {epoch:<6}  {kind:<7} {}{ignored}",
+            frame.stream.to_string(),
+            frame.position,
+            in_words(&said)
+        )?)
+    }
+}
+
+/// `name value` pairs; what ends in `_us` as a time, what is empty not at all.
+fn in_words(said: &Value) -> String {
+    let pair = |(name, value): (&String, &Value)| match (name.strip_suffix("_us"), value) {
+        (_, Value::Null) => None,
+        (_, Value::Array(list)) if list.is_empty() => None,
+        (Some(name), Value::Number(us)) => {
+            let time = EventTime::from_us(us.as_i64()?);
+            let said =
+                if time <= EventTime::START { "start".to_owned() } else { words::time(time) };
+            Some(format!("{name} {said}"))
+        }
+        (_, Value::String(text)) => Some(format!("{name} {text}")),
+        (_, value) => Some(format!("{name} {value}")),
+    };
+    said.as_object().into_iter().flatten().filter_map(pair).collect::<Vec<_>>().join(", ")
+}
+
+fn claim(nonce: u64, config: u64) -> (&'static str, Value) {
+    ("claim", json!({ "nonce": format!("{nonce:016x}"), "config": format!("{config:016x}") }))
+}
+
+fn of_task(entry: &Entry) -> (&'static str, Value) {
+    match entry {
+        Entry::Claim { nonce, config } => claim(*nonce, *config),
+        Entry::Fact(fact) => (
+            "fact",
+            json!({
+                "input": fact.input,
+                "offset": fact.offset,
+                "time_us": fact.time.us(),
+                "end": fact.end,
+                "confirmed_us": fact.confirmed.us(),
+            }),
+        ),
+        Entry::Vitals(vitals) => ("vitals", seconds(vitals)),
+        Entry::Closed(closed) => ("closed", panes(closed)),
+    }
+}
+
+/// Offsets by input, from (inclusive) and to (exclusive).
+fn seconds(vitals: &Vitals) -> Value {
+    json!({
+        "at_us": vitals.at.us(),
+        "offsets": vitals.arms.iter().map(|arm| [arm.from, arm.to]).collect::<Vec<_>>(),
+        "catching_up": vitals.catching_up,
+    })
+}
+
+fn panes(closed: &Closed) -> Value {
+    json!({
+        "comparison": closed.comparison,
+        "to_us": closed.to.us(),
+        "panes": closed.panes.len(),
+        "primary": closed.panes.iter().map(|pane| pane.primary.total()).sum::<u64>(),
+        "candidate": closed.panes.iter().map(|pane| pane.candidate.total()).sum::<u64>(),
+        "resume": closed.resume.iter().map(|from| [from.offset, from.read_to]).collect::<Vec<_>>(),
+        "facts": closed.facts.len(),
+        "files": closed.files.iter().map(|file| &file.name).collect::<Vec<_>>(),
+    })
+}
+
+fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
+    match weighing {
+        Weighing::Claim { nonce, config } => claim(*nonce, *config),
+        Weighing::Cut { ends, at } => ("cut", json!({ "at_us": at.us(), "ends": ends })),
+        Weighing::Panes { comparison, to, missing } => {
+            let missing: Vec<_> = missing.iter().map(|(task, had)| (task, had.us())).collect();
+            ("panes", json!({ "comparison": comparison, "to_us": to.us(), "missing": missing }))
+        }
+        Weighing::Sent { sequence } => ("sent", json!({ "sequence": sequence })),
+        Weighing::State { bytes, files } => (
+            "state",
+            json!({
+                "bytes": bytes.len(),
+                "files": files.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            }),
+        ),
+    }
+}
