@@ -11,9 +11,11 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 
+use super::clock::{idle, monotonic};
 use super::log::{Body, Log, Stream};
 use super::metrics::Counters;
 use crate::engine::evaluator::{self, Evaluator};
@@ -27,6 +29,9 @@ use tasks::Tasks;
 
 pub use hands::{Hands, LetterSink, SignalSink, Tables};
 pub use tasks::{Begun, Behind, Holding};
+
+/// How long leaving in order may take.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What people are told as it happens.
 pub trait Observer: Send {
@@ -298,14 +303,22 @@ impl Driver {
         }
     }
 
-    /// Carries out everything, what has to be waited for included.
+    /// Carries out everything, what has to be waited for included, but not for ever: what the log or the
+    /// control topic doesn't take is done again by whoever goes on.
     fn drain(&mut self) -> Result<()> {
+        let end = monotonic() + GRACE;
         loop {
             self.settle()?;
             if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 {
                 return Ok(());
             }
-            super::clock::idle(std::time::Duration::from_millis(1));
+            anyhow::ensure!(
+                monotonic() < end,
+                "the log or the control topic took nothing for {} s; nothing is lost: the next start goes on \
+                 from what was written down",
+                GRACE.as_secs()
+            );
+            idle(Duration::from_millis(1));
         }
     }
 }
