@@ -192,9 +192,9 @@ impl Inlet {
         self.obey_due();
     }
 
-    /// Time of the first record that passed here.
+    /// Time of the first record that passed here; where only facts moved time, their time.
     pub(super) fn first(&self) -> EventTime {
-        self.first.unwrap_or_default()
+        self.first.unwrap_or_else(|| self.clock.max())
     }
 
     /// Whether another inlet of the same input holds more records than this one.
