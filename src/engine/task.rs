@@ -332,8 +332,7 @@ impl Task {
     pub(super) fn advance(&mut self) {
         for at in 0..self.comparisons.len() {
             // Nothing is closed from records that may not be those that were read before.
-            let unchecked = [0, at + 1].iter().any(|i| self.inlets[*i].reads_again_to().is_some());
-            if self.comparisons[at].parked.is_some() || unchecked {
+            if self.comparisons[at].parked.is_some() || self.reads_again(at) {
                 continue;
             }
             let to = self.frontier(at, Inlet::max);
@@ -341,6 +340,11 @@ impl Task {
                 self.close(at, to);
             }
         }
+    }
+
+    /// Whether what an earlier owner read isn't found again yet.
+    fn reads_again(&self, at: usize) -> bool {
+        [0, at + 1].iter().any(|input| self.inlets[*input].reads_again_to().is_some())
     }
 
     /// How far a comparison can be closed, given each input's time.
@@ -499,6 +503,11 @@ impl Task {
         for at in 0..self.comparisons.len() {
             if self.comparisons[at].parked.is_some() {
                 continue;
+            }
+            // Rows that an earlier owner left in an unfinished file are written again first.
+            let Comparison { rows_to, closed_to, .. } = self.comparisons[at];
+            if rows_to < closed_to && !self.reads_again(at) {
+                self.close(at, closed_to);
             }
             let rolled: Vec<Rolled> = self.comparisons[at].roll().into_iter().collect();
             if !rolled.is_empty() {

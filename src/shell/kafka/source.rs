@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
@@ -16,7 +18,7 @@ use super::batch::Queue;
 use super::client::{client_config, connect_error};
 use super::ends::{self, EndsClient, ask};
 use crate::config::endpoint::KafkaEndpoint;
-use crate::shell::clock::HostClock;
+use crate::shell::clock::{HostClock, idle, monotonic};
 use crate::shell::source::{Ends, Source, SourceError, Take};
 
 /// How long the cluster may take to answer at the start.
@@ -305,9 +307,8 @@ fn partition_counts(
 ) -> Result<BTreeMap<String, u32>, SourceError> {
     let mut counts = BTreeMap::new();
     for topic in topics {
-        let metadata = asker
-            .fetch_metadata(Some(topic), DEADLINE)
-            .map_err(|error| connect_error(endpoint, &error.to_string()))?;
+        let metadata =
+            describe(asker, topic).map_err(|error| connect_error(endpoint, &error.to_string()))?;
         let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
         if count == 0 {
             return Err(SourceError::Topics(format!(
@@ -334,5 +335,21 @@ fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>)
             "{held}records that recovery needs are gone (retention overtook the job, or the topic was \
              recreated); raise the topic's retention, or begin anew with an empty log"
         ),
+    }
+}
+
+/// Asks again when the broker that was asked is leaving: others know the same.
+fn describe(asker: &BaseConsumer, topic: &str) -> KafkaResult<Metadata> {
+    let end = monotonic() + DEADLINE;
+    loop {
+        match asker.fetch_metadata(Some(topic), DEADLINE) {
+            Err(error)
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::DestroyBroker)
+                    && monotonic() < end =>
+            {
+                idle(Duration::from_millis(200));
+            }
+            answer => return answer,
+        }
     }
 }
