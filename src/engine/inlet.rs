@@ -108,7 +108,8 @@ impl Inlet {
     pub(super) fn new(spec: &PipelineSpec, from: ResumePoint, facts: &[Fact], vitals: i64) -> Self {
         let mut pending: Vec<_> =
             facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
-        pending.sort_by_key(|fact| fact.offset);
+        // At one offset in the order in which they were stated, whatever part of the log was read.
+        pending.sort_by_key(|fact| (fact.offset, fact.end, fact.time));
         let mut inlet = Self {
             input: from.input,
             pane: spec.time.pane,

@@ -504,9 +504,11 @@ impl Task {
             if self.comparisons[at].parked.is_some() {
                 continue;
             }
-            // Rows that an earlier owner left in an unfinished file are written again first.
+            // Rows that an earlier owner left in an unfinished file are written again first, if all that
+            // they follow from was read again.
             let Comparison { rows_to, closed_to, .. } = self.comparisons[at];
-            if rows_to < closed_to && !self.reads_again(at) {
+            let is_read = closed_to <= self.frontier(at, Inlet::max) && !self.reads_again(at);
+            if rows_to < closed_to && is_read {
                 self.close(at, closed_to);
             }
             let rolled: Vec<Rolled> = self.comparisons[at].roll().into_iter().collect();
