@@ -28,10 +28,13 @@ fn main() {
     };
     let topics: Vec<String> = arguments.collect();
     let group = "parallax-bench".to_owned();
-    let endpoint = KafkaEndpoint { brokers, group, properties: BTreeMap::new() };
+    let properties = BTreeMap::new();
+    let endpoint = KafkaEndpoint { brokers, group, instance: None, session_ms: 10_000, properties };
     let mut source = KafkaSource::connect(&endpoint, &topics).expect("the cluster answers");
     let ends = source.ends_now().expect("the topics have ends");
-    source.begin(&vec![vec![0; topics.len()]; ends.len()]).expect("reading begins");
+    for partition in 0..source.partitions() {
+        source.begin(partition, &vec![0; topics.len()], &[]).expect("reading begins");
+    }
     let (mut records, mut bytes) = (0_usize, 0_usize);
     let begun = monotonic();
     while records < ends.iter().flatten().map(|&end| usize::try_from(end).unwrap_or(0)).sum() {
