@@ -91,6 +91,7 @@ pub fn in_memory(
     };
     let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
     own_all(&mut driver)?;
+    driver.set_bounded();
     driver.never_park();
     Ok(driver)
 }

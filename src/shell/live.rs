@@ -119,6 +119,9 @@ impl Live<'_> {
             waits: BTreeMap::new(),
             again: BTreeMap::new(),
         };
+        if self.until.is_some() {
+            self.driver.set_bounded();
+        }
         if self.membership.is_none() {
             own_all(self.driver)?;
             round.assigned = Some((0..self.driver.partitions).collect());

@@ -128,7 +128,7 @@ impl SignalSink for Signals {
         if let Some(result) = self.result.take() {
             return Some(result);
         }
-        match &self.to {
+        match &mut self.to {
             SignalsTo::Topic(producer, topic) => {
                 Some(producer.poll(topic)?.map_err(anyhow::Error::from))
             }

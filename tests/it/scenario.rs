@@ -292,16 +292,42 @@ fn a_new_owner_of_the_evaluator_decides_the_same() {
     assert!(world.windows.iter().any(|row| row.segment == Segment::all()));
 }
 
+/// One pair in a task.
+fn send(world: &mut World, task: usize, second: i64) {
+    for arm in 0..2 {
+        let id = format!("t{task}-{second}");
+        let text = event(&id, second as f64, "ok", 10.0, "BR");
+        world.record(task, arm, text.as_bytes());
+    }
+}
+
+fn is_missing_some(weighing: &&Weighing) -> bool {
+    matches!(weighing, Weighing::Panes { missing, .. } if !missing.is_empty())
+}
+
+#[test]
+fn at_the_end_of_bounded_inputs_no_task_is_missing_however_far_it_lies_behind() {
+    let mut world = two_tasks(Vec::new());
+    world.bounded = true;
+    for second in 0..400 {
+        send(&mut world, 0, second);
+        world.tick(at(second as f64 + 1.0));
+    }
+    for second in 0..400 {
+        send(&mut world, 1, second);
+    }
+    world.tick(at(401.0));
+    world.finish();
+    assert_eq!(world.weighings.iter().filter(is_missing_some).count(), 0);
+    let all = world.windows.iter().filter(|row| row.segment.is_all());
+    let rows: Vec<_> = all.map(|row| (row.revision, row.partial, row.tally.paired)).collect();
+    assert!(rows.iter().all(|(revision, partial, _)| *revision == 0 && !partial), "{rows:?}");
+    assert_eq!(rows.iter().map(|(.., paired)| paired).sum::<u64>(), 800);
+}
+
 #[test]
 fn a_missing_task_is_waited_for_two_minutes_and_revises_windows_later() {
     let mut world = two_tasks(Vec::new());
-    let send = |world: &mut World, task: usize, second: i64| {
-        for arm in 0..2 {
-            let id = format!("t{task}-{second}");
-            let text = event(&id, second as f64, "ok", 10.0, "BR");
-            world.record(task, arm, text.as_bytes());
-        }
-    };
     for second in 0..400 {
         send(&mut world, 0, second);
         if second < 70 {
@@ -317,8 +343,7 @@ fn a_missing_task_is_waited_for_two_minutes_and_revises_windows_later() {
             );
         }
     }
-    let missing = |weighing: &&Weighing| matches!(weighing, Weighing::Panes { missing, .. } if !missing.is_empty());
-    assert!(1 < world.weighings.iter().filter(missing).count());
+    assert!(1 < world.weighings.iter().filter(is_missing_some).count());
     for second in 70..400 {
         send(&mut world, 1, second);
     }

@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub decisions: Vec<DecisionRow>,
     pub signals: Vec<Signal>,
     offsets: Vec<Vec<i64>>,
+    /// The inputs end.
+    pub bounded: bool,
 }
 
 impl World {
@@ -99,6 +101,7 @@ impl World {
             decisions: Vec::new(),
             signals: Vec::new(),
             offsets,
+            bounded: false,
         }
     }
 
@@ -117,7 +120,7 @@ impl World {
             task.handle(Input::Tick { now });
         }
         self.settle();
-        self.evaluator.handle(evaluator::Input::Cut { at: now });
+        self.evaluator.handle(evaluator::Input::Cut { at: now, bounded: self.bounded });
         self.settle();
     }
 
@@ -134,7 +137,7 @@ impl World {
             task.handle(Input::Flush);
         }
         self.settle();
-        self.evaluator.handle(evaluator::Input::Cut { at: last });
+        self.evaluator.handle(evaluator::Input::Cut { at: last, bounded: true });
         self.settle();
         self.evaluator.handle(evaluator::Input::End);
         self.evaluator.handle(evaluator::Input::Flush);

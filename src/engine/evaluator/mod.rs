@@ -42,6 +42,8 @@ pub enum Input<'a> {
     Cut {
         /// Host time (event time in a replay).
         at: EventTime,
+        /// The inputs end: every task is waited for, so that nothing depends on which one is fast.
+        bounded: bool,
     },
     /// An entry of the evaluator's own log was read back.
     Logged(&'a Weighing),
@@ -180,10 +182,10 @@ impl Evaluator {
                 self.state.take_entry(task, position, entry);
                 self.command_panes();
             }
-            Input::Cut { at } => {
+            Input::Cut { at, bounded } => {
                 self.now = at;
                 self.command_cut(at);
-                self.command_overdue();
+                self.command_overdue(bounded);
             }
             Input::Logged(entry) => {
                 if matches!(entry, Weighing::Cut { .. } | Weighing::Panes { .. }) {
@@ -267,7 +269,7 @@ impl Evaluator {
     }
 
     /// Weighs what came without the tasks that are missing for too long, and what they closed since.
-    fn command_overdue(&mut self) {
+    fn command_overdue(&mut self, bounded: bool) {
         if self.mode != Mode::Leads {
             return;
         }
@@ -283,7 +285,7 @@ impl Evaluator {
             while parts.front().is_some_and(|(to, _)| *to <= known) {
                 parts.pop_front();
             }
-            let due = |seen: EventTime| MISSING_AFTER <= self.now.since(seen);
+            let due = |seen: EventTime| !bounded && MISSING_AFTER <= self.now.since(seen);
             let to = match parts.front() {
                 Some((to, seen)) if due(*seen) => *to,
                 _ if self.in_flight == 0 && self.state.has_late(comparison) => {

@@ -59,8 +59,8 @@ pub trait SignalSink: Send {
     /// Sends one; what becomes of it is told by `poll`.
     fn start(&mut self, signal: &Signal);
 
-    /// Keys under which somebody sent a lower sequence after these: a consumer that only looks at the
-    /// last message must see the newest again.
+    /// Keys under which somebody sent a lower sequence after these, all of them delivered: a consumer
+    /// that only looks at the last message must see the newest again.
     fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String>;
 
     /// What became of the one that was sent, once it is known; sending it again is harmless.

@@ -54,6 +54,8 @@ pub struct Driver {
     tables: Box<dyn Tables>,
     letters: Box<dyn LetterSink>,
     observers: Vec<Box<dyn Observer>>,
+    /// The inputs end.
+    bounded: bool,
 }
 
 impl Driver {
@@ -70,6 +72,7 @@ impl Driver {
             tables,
             letters,
             observers: Vec::new(),
+            bounded: false,
         }
     }
 
@@ -164,6 +167,11 @@ impl Driver {
         self.tasks.holdings.get(&partition).is_some_and(Holding::is_choked)
     }
 
+    /// The inputs end: no task is ever missing, however far it lies behind the others.
+    pub const fn set_bounded(&mut self) {
+        self.bounded = true;
+    }
+
     /// Comparisons are held whatever they need: the inputs end.
     pub fn never_park(&mut self) {
         self.tasks.running().for_each(Task::never_park);
@@ -212,7 +220,7 @@ impl Driver {
             task.handle(engine::Input::Tick { now });
         }
         self.settle()?;
-        self.seat.handle(evaluator::Input::Cut { at: now });
+        self.seat.handle(evaluator::Input::Cut { at: now, bounded: self.bounded });
         self.seat.repeat_overtaken(&mut self.counters);
         self.seat.send();
         self.settle()
@@ -233,7 +241,7 @@ impl Driver {
             }
             self.drain()?;
         }
-        self.seat.handle(evaluator::Input::Cut { at: last });
+        self.seat.handle(evaluator::Input::Cut { at: last, bounded: true });
         self.drain()?;
         self.end(true)
     }

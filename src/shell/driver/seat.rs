@@ -182,10 +182,15 @@ impl Seat {
     }
 
     /// Sends the newest signal again where a lower one followed it: a superseded owner's, come late.
+    /// One that is still to be sent will follow whatever is there.
     pub(super) fn repeat_overtaken(&mut self, counters: &mut Counters) {
         let State::Leads { evaluator, .. } = &self.state else { return };
-        let newest: BTreeMap<&str, u64> =
-            evaluator.newest_signals().map(|s| (s.key.as_str(), s.sequence)).collect();
+        let is_sent = |signal: &&Signal| self.unsent.iter().all(|s| s.sequence != signal.sequence);
+        let newest: BTreeMap<&str, u64> = evaluator
+            .newest_signals()
+            .filter(is_sent)
+            .map(|s| (s.key.as_str(), s.sequence))
+            .collect();
         let overtaken = self.signals.overtaken(&newest);
         for signal in evaluator.newest_signals().filter(|s| overtaken.contains(&s.key)) {
             tracing::warn!(

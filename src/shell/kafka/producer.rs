@@ -42,10 +42,11 @@ pub enum SendError {
     },
 }
 
-/// Deliveries that failed since the last look, and how many succeeded.
+/// Deliveries that failed since the last look, how many succeeded, and where the last one lies.
 #[derive(Debug, Default)]
 struct Deliveries {
     done: u64,
+    offset: i64,
     failed: Option<KafkaError>,
 }
 
@@ -60,7 +61,10 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         let mut deliveries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
-            Ok(_) => deliveries.done += 1,
+            Ok(message) => {
+                deliveries.done += 1;
+                deliveries.offset = message.offset();
+            }
             Err((error, _)) => deliveries.failed = Some(error.clone()),
         }
     }
@@ -94,6 +98,23 @@ pub struct ControlProducer {
     context: Context,
     /// Watches what others send to the same topic.
     watcher: BaseConsumer,
+    /// Key of the signal on its way.
+    sending: String,
+    /// Of each key the last message that was read and where this process's own last one lies: its
+    /// partition is the same. No more keys than candidates.
+    seen: BTreeMap<String, Seen>,
+}
+
+/// What is known of the end of the control topic under one key.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    sequence: u64,
+    offset: i64,
+    own: i64,
+}
+
+impl Seen {
+    const NOTHING: Self = Self { sequence: u64::MAX, offset: -1, own: -1 };
 }
 
 impl std::fmt::Debug for ControlProducer {
@@ -125,32 +146,35 @@ impl ControlProducer {
             list.add_partition_offset(topic, partition.id(), Offset::End).map_err(refused)?;
         }
         watcher.assign(&list).map_err(refused)?;
-        Ok(Self { producer, context, watcher })
+        Ok(Self { producer, context, watcher, sending: String::new(), seen: BTreeMap::new() })
     }
 
-    /// Keys under which a lower sequence than these came since the last call.
-    pub fn overtaken(&self, newest: &BTreeMap<&str, u64>) -> Vec<String> {
-        let mut overtaken = Vec::new();
+    /// Keys whose last message is lower than these, which were delivered: it came after them. Own
+    /// ones that were merely not read back yet don't count.
+    pub fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String> {
         // Bounded, so that a busy topic can't hold the engine up.
         for message in std::iter::from_fn(|| self.watcher.poll(Duration::ZERO)).take(WATCHED_MAX) {
             let Ok(message) = message else { continue };
             let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
-            let Some((key, newest)) = key.and_then(|key| newest.get_key_value(key)) else {
-                continue;
-            };
-            if sequence(&message).is_some_and(|sequence| sequence < *newest) {
-                overtaken.push((*key).to_owned());
-            }
+            let Some(key) = key.filter(|key| newest.contains_key(key)) else { continue };
+            let Some(sequence) = sequence(&message) else { continue };
+            let seen = self.seen.entry(key.to_owned()).or_insert(Seen::NOTHING);
+            (seen.sequence, seen.offset) = (sequence, message.offset());
         }
-        overtaken
+        let lower = |(key, newest): (&&str, &u64)| {
+            let seen = self.seen.get(*key)?;
+            (seen.sequence < *newest && seen.own < seen.offset).then(|| (*key).to_owned())
+        };
+        newest.iter().filter_map(lower).collect()
     }
 
     /// Sends one; `poll` tells when all replicas have it.
     ///
     /// # Errors
     /// librdkafka refused it.
-    pub fn start(&self, signal: &Signal, topic: &str) -> Result<(), SendError> {
+    pub fn start(&mut self, signal: &Signal, topic: &str) -> Result<(), SendError> {
         self.context.take();
+        self.sending.clone_from(&signal.key);
         let headers = cloud_event_headers(signal);
         let record = BaseRecord::to(topic).key(&signal.key).payload(&signal.data).headers(headers);
         let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
@@ -158,13 +182,17 @@ impl ControlProducer {
     }
 
     /// What became of the one that was sent, once it is known; sending it again is harmless.
-    pub fn poll(&self, topic: &str) -> Option<Result<(), SendError>> {
+    pub fn poll(&mut self, topic: &str) -> Option<Result<(), SendError>> {
         self.producer.poll(Duration::ZERO);
-        let Deliveries { done, failed } = self.context.take();
+        let Deliveries { done, offset, failed } = self.context.take();
         if let Some(source) = failed {
             return Some(Err(SendError::Refused { topic: topic.to_owned(), source }));
         }
-        (done != 0).then_some(Ok(()))
+        if done == 0 {
+            return None;
+        }
+        self.seen.entry(self.sending.clone()).or_insert(Seen::NOTHING).own = offset;
+        Some(Ok(()))
     }
 }
 
