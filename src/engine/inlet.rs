@@ -153,6 +153,11 @@ impl Inlet {
         self.clock.max()
     }
 
+    /// Whether a record of this time passes at once, as far as is known before it.
+    pub(super) fn is_timely(&self, time: EventTime) -> bool {
+        time <= self.clock.max().plus(self.clock.wait())
+    }
+
     pub(super) fn max_at_end(&self) -> EventTime {
         self.clock.max_if_released()
     }

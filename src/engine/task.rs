@@ -283,7 +283,8 @@ impl Task {
         match self.decoder.decode(input, record.value) {
             Ok(observation) => {
                 if fresh {
-                    inlet.vitals.add(record.offset, &observation);
+                    let timely = inlet.is_timely(observation.time);
+                    inlet.vitals.add(record.offset, &observation, timely);
                 }
                 let stamped = record.timestamp_ms.map(|ms| ms.saturating_mul(1000));
                 let mark = mark(record.offset, observation.request_id.as_bytes());

@@ -255,7 +255,7 @@ pub struct ArmVitals {
     pub undecodable: u64,
     /// Overridden observations: counted, never weighed.
     pub overrides: u64,
-    /// Newest event time counted, if any.
+    /// Newest event time counted, if any; records that lie ahead of their input's time don't count.
     pub newest: Option<EventTime>,
     /// By segment; only declared values, and everything.
     pub counts: BTreeMap<Segment, VitalCounts>,

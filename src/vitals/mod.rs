@@ -109,10 +109,12 @@ impl VitalsCounter {
         self.undecodable += 1;
     }
 
-    /// Counts an observation.
-    pub fn add(&mut self, offset: i64, observation: &Observation<'_>) {
+    /// Counts an observation; one that isn't `timely` (its clock may be wrong) says nothing of the time.
+    pub fn add(&mut self, offset: i64, observation: &Observation<'_>, timely: bool) {
         self.to = offset + 1;
-        self.newest = self.newest.max(Some(observation.time));
+        if timely {
+            self.newest = self.newest.max(Some(observation.time));
+        }
         if observation.assignment == Assignment::Override {
             self.overrides += 1;
             return;

@@ -165,6 +165,25 @@ fn errors_of_the_candidate_roll_back_within_seconds_and_say_where() {
 }
 
 #[test]
+fn a_producer_whose_clock_is_ahead_doesnt_say_since_when() {
+    let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let mut world = two_tasks(vec![error_rate]);
+    // Read two days later, so that the host's time hides nothing.
+    world.read_after = Span::from_secs(2 * 86_400);
+    for second in 0..66 {
+        stream(&mut world, second, second + 1, 40, |number, answer| {
+            if 60 <= second && number % 4 == 0 {
+                answer.label = "!";
+            }
+        });
+        let text = event(&format!("ahead{second}"), 86_400.0 + second as f64, "ok", 10.0, "BR");
+        world.record(0, 0, text.as_bytes());
+    }
+    let onset = world.decisions[0].onset;
+    assert!(at(59.0) < onset && onset < at(61.0), "{}", world.decisions[0].reason);
+}
+
+#[test]
 fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
     let error_rate =
         || rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);

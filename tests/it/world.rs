@@ -80,6 +80,8 @@ pub(crate) struct World {
     offsets: Vec<Vec<i64>>,
     /// The inputs end.
     pub bounded: bool,
+    /// How long after their time records are read.
+    pub read_after: Span,
 }
 
 impl World {
@@ -102,6 +104,7 @@ impl World {
             signals: Vec::new(),
             offsets,
             bounded: false,
+            read_after: Span::from_secs(0),
         }
     }
 
@@ -116,6 +119,7 @@ impl World {
 
     /// A second is over.
     pub(crate) fn tick(&mut self, now: EventTime) {
+        let now = now.plus(self.read_after);
         for task in &mut self.tasks {
             task.handle(Input::Tick { now });
         }

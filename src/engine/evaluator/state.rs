@@ -115,11 +115,12 @@ impl State {
                 cut.merge(number, &vitals);
             }
         }
-        // The host's time, unless the records are older: then theirs.
-        let to = cut.newest.map_or(at, |newest| newest.min(at)).max(self.last_look);
-        cut.from = if self.last_look == EventTime::START { to } else { self.last_look };
-        cut.to = to;
-        self.last_look = to;
+        // The records' time, which passes with them; before any is known, the host's.
+        let known = cut.newest.map_or(self.last_look, |newest| newest.min(at).max(self.last_look));
+        let is_known = |time: EventTime| time != EventTime::START;
+        cut.to = if is_known(known) { known } else { at };
+        cut.from = if is_known(self.last_look) { self.last_look } else { cut.to };
+        self.last_look = known;
         cut
     }
 
