@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::clock::HostClock;
-use super::driver::{Driver, Hands, Tables as _};
+use super::driver::{Driver, Hands, Patience, Tables as _};
 use super::kafka::admin::prepare_log;
 use super::kafka::producer::{ControlProducer, DeadLetterProducer};
 use super::log::file::FileLog;
@@ -58,6 +58,7 @@ pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result
         signals: Box::new(signals),
         letters: Box::new(letters),
         nonce,
+        patience: Patience::default(),
     };
     Ok(Driver::new(Arc::new(spec.clone()), partitions, hands))
 }
@@ -88,6 +89,7 @@ pub fn in_memory(
         signals: Box::new(signals),
         letters: Box::new(letters),
         nonce: 0,
+        patience: Patience::default(),
     };
     let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
     own_all(&mut driver)?;

@@ -4,6 +4,7 @@
 //! or not. Holds: nothing here decides anything. Knows nothing of: entries, epochs' order.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -96,4 +97,22 @@ pub struct Hands {
     pub letters: Box<dyn LetterSink>,
     /// Tells this process' claims from all others.
     pub nonce: u64,
+    /// How long leaving in order may take.
+    pub patience: Patience,
+}
+
+/// How long leaving in order may take: so often it is looked whether all is written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Looks.
+    pub looks: u32,
+    /// Time between two.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    /// Twenty seconds.
+    fn default() -> Self {
+        Self { looks: 20_000, pause: Duration::from_millis(1) }
+    }
 }

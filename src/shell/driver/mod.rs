@@ -11,11 +11,10 @@ mod tasks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 
-use super::clock::{idle, monotonic};
+use super::clock::idle;
 use super::log::{Body, Log, Stream};
 use super::metrics::Counters;
 use crate::engine::evaluator::{self, Evaluator};
@@ -27,11 +26,11 @@ use crate::model::time::EventTime;
 use seat::Seat;
 use tasks::Tasks;
 
-pub use hands::{Hands, LetterSink, SignalSink, Tables};
+pub use hands::{Hands, LetterSink, Patience, SignalSink, Tables};
 pub use tasks::{Begun, Behind, Holding};
 
-/// How long leaving in order may take.
-const GRACE: Duration = Duration::from_secs(20);
+/// While leaving, what the control topic refused is sent again so many times.
+const SENT_AGAIN: u32 = 20;
 
 /// What people are told as it happens.
 pub trait Observer: Send {
@@ -56,13 +55,14 @@ pub struct Driver {
     observers: Vec<Box<dyn Observer>>,
     /// The inputs end.
     bounded: bool,
+    patience: Patience,
 }
 
 impl Driver {
     /// An engine that owns nothing yet.
     #[must_use]
     pub fn new(spec: Arc<PipelineSpec>, partitions: u32, hands: Hands) -> Self {
-        let Hands { tasks_log, evaluator_log, tables, signals, letters, nonce } = hands;
+        let Hands { tasks_log, evaluator_log, tables, signals, letters, nonce, patience } = hands;
         Self {
             tasks: Tasks::new(Arc::clone(&spec), tasks_log, nonce),
             seat: Seat::new(Arc::clone(&spec), partitions, evaluator_log, signals, nonce),
@@ -73,6 +73,7 @@ impl Driver {
             letters,
             observers: Vec::new(),
             bounded: false,
+            patience,
         }
     }
 
@@ -314,20 +315,22 @@ impl Driver {
     /// Carries out everything, what has to be waited for included, but not for ever: what the log or the
     /// control topic doesn't take is done again by whoever goes on.
     fn drain(&mut self) -> Result<()> {
-        let end = monotonic() + GRACE;
-        loop {
+        let Patience { looks, pause } = self.patience;
+        for look in 0..looks {
             self.settle()?;
             if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 {
                 return Ok(());
             }
-            anyhow::ensure!(
-                monotonic() < end,
-                "the log or the control topic took nothing for {} s; nothing is lost: the next start goes on \
-                 from what was written down",
-                GRACE.as_secs()
-            );
-            idle(Duration::from_millis(1));
+            if look % (looks / SENT_AGAIN).max(1) == 0 {
+                self.seat.send();
+            }
+            idle(pause);
         }
+        anyhow::bail!(
+            "the log or the control topic took nothing for {} s; nothing is lost: the next start goes on \
+             from what was written down",
+            pause.saturating_mul(looks).as_secs()
+        )
     }
 }
 

@@ -125,7 +125,7 @@ impl Seat {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.values().sum::<usize>() + usize::from(self.sending)
+        self.in_flight.values().sum::<usize>() + self.unsent.len()
     }
 
     /// Tells the leading evaluator what happened.
