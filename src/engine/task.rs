@@ -4,6 +4,7 @@
 //! what its log says about a pane is a pure function of the input logs and the facts written in it,
 //! whoever read them in whatever order. Knows nothing of: other tasks, rules, the world.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -82,7 +83,9 @@ impl Task {
             let users = (0_u8..).zip(&spec.candidates).map(|(candidate, _)| candidate);
             let users = users.filter(|candidate| input == 0 || *candidate + 1 == number);
             let active = users.clone().filter(|candidate| !is_parked(*candidate));
-            let from = active.map(resume).min_by_key(|resume| resume.offset);
+            // Of the same offset the one that was read furthest: more of it can be checked.
+            let rank = |resume: &ResumePoint| (resume.offset, Reverse(resume.read_to));
+            let from = active.map(resume).min_by_key(rank);
             // Only its vitals go on.
             let from = from.unwrap_or_else(|| {
                 let max = users.map(resume).map(|resume| resume.max).max().unwrap_or_default();
