@@ -16,6 +16,8 @@ mod recovery;
 mod scenario;
 #[cfg(feature = "shell")]
 mod schemas;
+#[cfg(feature = "shell")]
+mod simulator;
 mod stat_cases;
 mod tidy;
 mod world;

@@ -1,0 +1,82 @@
+//! Bugs that are planted in the log: what it makes of frames for a broken protocol.
+//!
+//! In: frames as they are. Out: frames as a broken owner would take them. Holds: without a bug nothing
+//! is altered. Knows nothing of: how drivers react.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parallax::model::entry::{Closed, Entry, ResumePoint, Weighing};
+use parallax::model::time::Span;
+use parallax::shell::log::{Body, LogFrame, Stream};
+
+use super::faults::Bug;
+use super::hands::Shared;
+use super::log::Topic;
+
+/// What a new owner finds that isn't so, by position.
+pub(super) fn altered(
+    shared: &Shared,
+    which: u8,
+    stream: Stream,
+) -> BTreeMap<u64, Option<LogFrame>> {
+    let Some(topic) = shared.log.topics.get(&stream) else { return BTreeMap::new() };
+    match (shared.bug, which, stream) {
+        (Bug::OneResumePoint, 0, _) => one_resume_point(topic),
+        (Bug::VitalsTwice, 0, _) => {
+            let vitals = topic.frames.iter().filter(|frame| is_vitals(frame));
+            vitals.map(|frame| (frame.position, None)).collect()
+        }
+        (Bug::VitalsRejected, 0, _) => accepted(topic, is_vitals),
+        (Bug::StateOfLostEntry, 1, Stream::Evaluator) => accepted(topic, is_state),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// What is written down that isn't so.
+pub(super) fn alter_append(bug: Bug, body: &mut Body) {
+    let (Bug::NoLookBack, Body::Task(entry)) = (bug, body) else { return };
+    if let Entry::Closed(closed) = Arc::make_mut(entry) {
+        let max = closed.to.plus(Span::from_secs(12));
+        for resume in &mut closed.resume {
+            let offset = resume.read_to;
+            *resume = ResumePoint { offset, max, read_to: 0, marks: 0, ..*resume };
+        }
+    }
+}
+
+fn is_vitals(frame: &LogFrame) -> bool {
+    matches!(&frame.body, Body::Task(entry) if matches!(entry.as_ref(), Entry::Vitals(_)))
+}
+
+fn is_state(frame: &LogFrame) -> bool {
+    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), Weighing::State { .. }))
+}
+
+/// Frames that don't count, as if they did.
+fn accepted(topic: &Topic, which: fn(&LogFrame) -> bool) -> BTreeMap<u64, Option<LogFrame>> {
+    let stale = topic.judged().filter(|(frame, epoch)| frame.epoch != *epoch && which(frame));
+    stale
+        .map(|(frame, epoch)| (frame.position, Some(LogFrame { epoch, ..frame.clone() })))
+        .collect()
+}
+
+/// All comparisons go on from the furthest point of any.
+fn one_resume_point(topic: &Topic) -> BTreeMap<u64, Option<LogFrame>> {
+    let mut last: BTreeMap<u8, (&LogFrame, &Closed)> = BTreeMap::new();
+    for frame in topic.valid() {
+        if let Body::Task(entry) = &frame.body
+            && let Entry::Closed(closed) = entry.as_ref()
+        {
+            last.insert(closed.comparison, (frame, closed));
+        }
+    }
+    let resume = last.values().map(|(_, closed)| closed.resume[0]);
+    let Some(furthest) = resume.max_by_key(|resume| resume.offset) else { return BTreeMap::new() };
+    let alter = |(frame, closed): &(&LogFrame, &Closed)| {
+        let closed = Closed { resume: [furthest, closed.resume[1]], ..Closed::clone(closed) };
+        let body = Body::Task(Arc::new(Entry::Closed(closed)));
+        (frame.position, Some(LogFrame { body, ..LogFrame::clone(frame) }))
+    };
+    last.values().map(alter).collect()
+}
