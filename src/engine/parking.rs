@@ -133,6 +133,13 @@ impl Task {
         }
     }
 
+    /// The input whose time keeps a parked comparison from being caught up with.
+    pub(super) fn arm_behind(&self, at: usize) -> Option<usize> {
+        let [primary, candidate] = [0, at + 1].map(|input| self.inlets[input].max());
+        let is_apart = self.spec.time.lead < self.apart(at).times(2);
+        is_apart.then_some(if candidate < primary { at + 1 } else { 0 })
+    }
+
     /// How far the arms of a comparison are apart in time.
     fn apart(&self, at: usize) -> Span {
         let [primary, candidate] = [0, at + 1].map(|input| &self.inlets[input]);

@@ -449,6 +449,11 @@ impl Task {
         }
         for at in 0..self.comparisons.len() {
             if self.comparisons[at].parked.is_some() {
+                // An arm that has fallen silent meanwhile must come near again too.
+                let behind = self.arm_behind(at);
+                if let Some(input) = behind.filter(|input| self.inlets[*input].max() < time) {
+                    state[input] |= stands[input];
+                }
                 continue;
             }
             let to = self.frontier(at, |inlet| {

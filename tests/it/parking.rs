@@ -186,6 +186,36 @@ fn run(seed: u64) -> (Said, Said, u64) {
 }
 
 #[test]
+fn an_arm_that_was_unreadable_and_then_says_nothing_more_is_caught_up_with() {
+    let spec = spec();
+    let time = TimeSpec { lead: Span::from_secs(100), ..spec.time };
+    let spec = Arc::new(PipelineSpec { time, ..spec });
+    let mut rng = Rng(5);
+    let mut world = World::new(Arc::clone(&spec), inputs(&mut rng), &[]);
+    let logs = world.logs.clone();
+    for input in [0, 2] {
+        read(&mut world.task, &logs[input], input, (usize::MAX, i64::MAX));
+    }
+    let stand = |world: &mut World, inputs: &[usize], second: f64| {
+        let stands: Vec<_> = inputs.iter().map(|&i| (i, world.task.position(i))).collect();
+        let needed = [EventTime::END; 2];
+        world.task.handle(Input::Standing {
+            ends: &stands,
+            confirmed: at(second),
+            needed: &needed,
+        });
+        world.task.handle(Input::Tick { now: at(second) });
+        world.settle();
+    };
+    stand(&mut world, &[0, 2], 10_000.0);
+    assert_eq!(world.task.parked().collect::<Vec<_>>(), [0]);
+    read(&mut world.task, &logs[1], 1, (usize::MAX, i64::MAX));
+    assert!(!world.task.can_catch_up(0), "its last record is old");
+    stand(&mut world, &[0, 1, 2], 10_001.0);
+    assert!(world.task.can_catch_up(0), "nothing more can come that is as old as that");
+}
+
+#[test]
 fn parking_and_catching_up_change_nothing() {
     let one = number("PARALLAX_SEED", u64::MAX);
     let seeds = if one == u64::MAX { 0..number("PARALLAX_SCHEDULES", 1000) } else { one..one + 1 };
