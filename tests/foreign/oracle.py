@@ -243,10 +243,10 @@ def main():
         if values:
             exact = values[math.ceil(0.99 * len(values)) - 1] / 1000
             same(f'window {start} p99 within HDR precision', exact * 0.9999 <= arm99 <= exact * 1.008 + 0.001, True)
-    pairs = con.sql(f"select coalesce(sum(n), 0), count(*) from (select request_id, pane_start, status, partition, count(*) n from read_parquet('{a.tables}/pairs/**/*.parquet') group by all)").fetchall()[0]
+    pairs = con.sql(f"select coalesce(sum(n), 0), count(*) from (select request_id, pane_start, status, partition, count(*) n from read_parquet('{a.tables}/pairs/**/*.parquet') where candidate = '{a.candidate}' group by all)").fetchall()[0]
     same('pair rows are unique', pairs[0], pairs[1])
     for status, key in (('unmatched', ('unmatched_missing', 'unmatched_unreadable')), ('orphan', ('orphans',))):
-        n = con.sql(f"select count(*) from read_parquet('{a.tables}/pairs/**/*.parquet') where status = '{status}'").fetchall()[0][0]
+        n = con.sql(f"select count(*) from read_parquet('{a.tables}/pairs/**/*.parquet') where candidate = '{a.candidate}' and status = '{status}'").fetchall()[0][0]
         same(f'pair rows {status}', n, sum(c[k] for (p, s), c in joined.items() if not s for k in key))
     for line in wrong[:20]: print('DIFFERS', line)
     print({n: sum(map(len, logs[n].values())) for n in names}, 'records', {k: sum(v for (p, b), v in side[names[0]].items() if b == k) for k in ('undecodable', 'quarantined', 'late', 'override', 'duplicate')})
