@@ -1,7 +1,8 @@
 //! The engine alone: events per second on one core, and allocations per event in the steady state.
 //!
 //! `cargo bench --bench engine -- [REQUESTS]`: traffic of the demo's kind, made beforehand, is fed to
-//! one task in batches; entries go to the evaluator, rows are dropped.
+//! one task in batches; entries go to the evaluator, rows are dropped. What the log costs is measured
+//! beside it: each entry is encoded once and read back by the task and by the evaluator.
 #![expect(clippy::print_stdout, unsafe_code, reason = "a bench counts allocations and speaks")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,6 +16,7 @@ use parallax::model::entry::Entry;
 use parallax::model::record::Record;
 use parallax::model::time::{EventTime, Span};
 use parallax::shell::clock::monotonic;
+use parallax::shell::log::{Body, Stream, codec};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -41,6 +43,30 @@ struct Bench {
     task: Task,
     evaluator: Evaluator,
     position: u64,
+    log: LogCost,
+}
+
+#[derive(Default)]
+struct LogCost {
+    seconds: f64,
+    bytes: usize,
+    entries: usize,
+    bytes_out: Vec<u8>,
+}
+
+impl LogCost {
+    fn add(&mut self, stream: Stream, body: &Body) {
+        let begun = monotonic();
+        self.bytes_out.clear();
+        codec::encode(1, body, &mut self.bytes_out).expect("it can be written");
+        let readers = if stream == Stream::Evaluator { 1 } else { 2 };
+        for _ in 0..readers {
+            std::hint::black_box(codec::decode(stream, &self.bytes_out).expect("it can be read"));
+        }
+        self.seconds += monotonic().duration_since(begun).as_secs_f64();
+        self.bytes += self.bytes_out.len();
+        self.entries += 1;
+    }
 }
 
 impl Bench {
@@ -61,6 +87,12 @@ impl Bench {
             }
             if entries.is_empty() && weighings.is_empty() {
                 return;
+            }
+            for (_, entry) in &entries {
+                self.log.add(Stream::Task(0), &Body::Task(Arc::new(entry.clone())));
+            }
+            for entry in &weighings {
+                self.log.add(Stream::Evaluator, &Body::Evaluator(Arc::new(entry.clone())));
             }
             for (position, entry) in &entries {
                 if let Entry::Fact(fact) = entry {
@@ -93,7 +125,7 @@ fn main() {
     let mut evaluator = Evaluator::recover(Arc::clone(&spec), 1, None).expect("an empty log");
     evaluator.lead();
     let task = Task::recover(spec, 0, [], &std::collections::BTreeSet::new());
-    let mut bench = Bench { task, evaluator, position: 0 };
+    let mut bench = Bench { task, evaluator, position: 0, log: LogCost::default() };
     let (mut offsets, mut read_allocations, mut read) = ([0_i64; 2], 0, 0_u64);
     let begun = monotonic();
     for chunk in arrivals.chunks(2048) {
@@ -123,7 +155,8 @@ fn main() {
         bench.evaluator.handle(evaluator::Input::Cut { at: now, bounded: false });
         bench.settle();
     }
-    let seconds = monotonic().duration_since(begun).as_secs_f64();
+    let log = bench.log;
+    let seconds = monotonic().duration_since(begun).as_secs_f64() - log.seconds;
     let steady = read as f64 * 2.0 / 3.0;
     println!(
         "{read} events, {} B each: {:.0} events/s, {:.2} µs per event (one core, decode to decisions)",
@@ -134,6 +167,12 @@ fn main() {
     println!(
         "{:.4} allocations per event in the steady state, closing of panes included",
         read_allocations as f64 / steady
+    );
+    println!(
+        "log: {} entries, {:.2} % of the input's bytes; encoding and reading back cost {:.2} % of that time",
+        log.entries,
+        log.bytes as f64 * 100.0 / bytes as f64,
+        log.seconds * 100.0 / seconds
     );
     assert!(read_allocations as f64 / steady <= 0.1, "more than 0.1 allocations per event");
 }

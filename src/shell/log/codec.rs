@@ -19,7 +19,10 @@ const PAYLOAD_MAX: usize = 256 << 20;
 const HEAD: usize = 9;
 
 /// Appends the epoch, the kind and the payload of a frame to `out`.
-pub(super) fn encode(epoch: u64, body: &Body, out: &mut Vec<u8>) -> Result<(), String> {
+///
+/// # Errors
+/// Text that says what can't be written.
+pub fn encode(epoch: u64, body: &Body, out: &mut Vec<u8>) -> Result<(), String> {
     let plain = match body {
         Body::Task(entry) => plain(entry.as_ref())?,
         Body::Evaluator(weighing) => plain(weighing.as_ref())?,
@@ -39,7 +42,10 @@ pub(super) fn encode(epoch: u64, body: &Body, out: &mut Vec<u8>) -> Result<(), S
 }
 
 /// Epoch and body of a frame.
-pub(super) fn decode(stream: Stream, bytes: &[u8]) -> Result<(u64, Body), String> {
+///
+/// # Errors
+/// Text that says why the bytes aren't a frame.
+pub fn decode(stream: Stream, bytes: &[u8]) -> Result<(u64, Body), String> {
     let head = bytes.first_chunk::<HEAD>().ok_or("the frame is cut short")?;
     let [epoch @ .., kind] = *head;
     let payload = bytes.get(HEAD..).unwrap_or_default();
