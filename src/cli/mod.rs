@@ -9,6 +9,7 @@ mod compact;
 mod demo;
 mod generate;
 mod log;
+mod recovery;
 mod replay;
 mod report;
 mod run;

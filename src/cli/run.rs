@@ -14,6 +14,7 @@ use parallax::shell::live::Live;
 use parallax::shell::source::Source;
 use parallax::shell::stop::Stop;
 
+use super::recovery::Recovery;
 use super::report::Told;
 
 /// Run a pipeline on Kafka.
@@ -50,6 +51,7 @@ impl Run {
             None
         };
         driver.observe(Box::new(Told));
+        driver.observe(Box::new(Recovery::new()));
         let (published, stop) = (Published::default(), Stop::default());
         let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
         tracing::info!(

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::status::ReadAgain;
 use crate::clock::{Clock, Freed, Passed};
 use crate::model::arm::Assignment;
 use crate::model::entry::{Fact, ResumePoint};
@@ -47,6 +48,8 @@ pub(super) struct Inlet {
     /// The same when the first of those that wait as leaps came.
     marks_at_wait: u64,
     horizon: Horizon,
+    /// Where reading began, and up to where an earlier owner had read or counted.
+    again: (i64, i64),
 }
 
 /// What an earlier owner read must be found again.
@@ -135,6 +138,8 @@ impl Inlet {
             first: None,
             marks_at_wait: 0,
             horizon: Horizon::Open { from: from.offset, to: from.read_to, marks: from.marks },
+            // Who catches up with a parked comparison counts nothing, from no offset on.
+            again: (from.offset, from.read_to.max(if vitals == i64::MAX { 0 } else { vitals })),
         };
         inlet.check_before(from.offset);
         inlet
@@ -415,6 +420,13 @@ impl Inlet {
             Horizon::Open { to, .. } => Some(to),
             Horizon::Checked | Horizon::Differs(..) => None,
         }
+    }
+
+    /// How far reading has come with what an earlier owner had read.
+    pub(super) fn read_again(&self) -> ReadAgain {
+        let (from, to) = self.again;
+        let count = |from: i64| u64::try_from(to.saturating_sub(from)).unwrap_or(0);
+        ReadAgain { records: count(from), left: count(self.position.max(from)) }
     }
 
     /// Facts at or after `offset`.

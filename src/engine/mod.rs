@@ -17,5 +17,5 @@ pub mod evaluator;
 
 pub use effect::{DeadLetter, Differs, Effect, Input};
 pub use recover::{Epoch, Frame, valid};
-pub use status::{ComparisonStatus, InputStatus, TaskStatus};
+pub use status::{ComparisonStatus, InputStatus, ReadAgain, TaskStatus};
 pub use task::Task;

@@ -4,6 +4,23 @@
 
 use crate::model::time::EventTime;
 
+/// How far a new owner has come with what one before it had read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReadAgain {
+    /// Offsets of the horizon, or their sum over inputs.
+    pub records: u64,
+    /// Those that aren't read again yet.
+    pub left: u64,
+}
+
+impl ReadAgain {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self { records: self.records + other.records, left: self.left + other.left }
+    }
+}
+
 /// How one input of a task stands.
 #[derive(Clone, Debug)]
 pub struct InputStatus {
@@ -13,6 +30,8 @@ pub struct InputStatus {
     pub max: EventTime,
     /// Records before this offset are read again, if any are.
     pub reads_again_to: Option<i64>,
+    /// How far it has come with them, and with what only vitals had counted.
+    pub read_again: ReadAgain,
     /// Records that wait as leaps.
     pub waiting: usize,
     /// Records held for the join.
@@ -43,4 +62,13 @@ pub struct TaskStatus {
     pub inputs: Vec<InputStatus>,
     /// By candidate.
     pub comparisons: Vec<ComparisonStatus>,
+}
+
+impl TaskStatus {
+    /// How far its inputs have come with their horizons.
+    #[must_use]
+    pub fn read_again(&self) -> ReadAgain {
+        let by_input = self.inputs.iter().map(|input| input.read_again);
+        by_input.fold(ReadAgain::default(), ReadAgain::plus)
+    }
 }

@@ -243,6 +243,7 @@ impl Task {
             position: inlet.position(),
             max: inlet.max(),
             reads_again_to: inlet.reads_again_to(),
+            read_again: inlet.read_again(),
             waiting: inlet.waiting(),
             held_records: inlet.held.len(),
             held_bytes: inlet.held.bytes(),

@@ -190,8 +190,12 @@ impl Live<'_> {
 
     /// Starts to read what has begun, and notices what others claimed.
     fn begin_tasks(&mut self, round: &mut Round) -> Result<()> {
-        for begun in self.driver.take_begun() {
+        let begun = self.driver.take_begun();
+        for begun in &begun {
             self.source.begin(begun.partition, &begun.offsets, &begun.horizons)?;
+        }
+        if !begun.is_empty() {
+            self.driver.tell_recovery();
         }
         for partition in self.driver.take_superseded() {
             self.source.end(partition);
@@ -401,6 +405,7 @@ impl Live<'_> {
             self.source.request_ends(self.clock)?;
             round.asked = true;
         }
+        self.driver.tell_recovery();
         self.commit();
         self.publish(round, now);
         Ok(())
@@ -513,6 +518,7 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
 fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut Value) {
     let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
     let status = task.status();
+    said["read_again"] = read_again(status.read_again());
     said["inputs"] = status
         .inputs
         .iter()
@@ -523,6 +529,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
                 "position": seen.position,
                 "end": ends.and_then(|ends| ends.get(input)),
                 "reads_again_to": seen.reads_again_to.filter(|to| seen.position < *to),
+                "read_again": read_again(seen.read_again),
                 "time": time(seen.max),
                 "waiting_as_leap": seen.waiting,
                 "held_records": seen.held_records,
@@ -552,8 +559,22 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
         .collect();
 }
 
+/// `null` once everything is read again.
+fn read_again(seen: engine::ReadAgain) -> Value {
+    match seen.left {
+        0 => Value::Null,
+        left => json!({ "records": seen.records, "left": left }),
+    }
+}
+
 fn because(wait: Span, input: &engine::InputStatus, end: Option<&i64>) -> String {
-    if input.waiting != 0 {
+    let engine::ReadAgain { records, left } = input.read_again;
+    if left != 0 {
+        let (left, records) = (words::count(left), words::count(records));
+        format!(
+            "it reads again what an earlier owner had read: {left} of {records} records are left"
+        )
+    } else if input.waiting != 0 {
         format!("{} records are ahead of time and wait to be believed", input.waiting)
     } else if end.is_some_and(|end| input.position < *end) {
         "it has records that aren't read yet".to_owned()

@@ -294,6 +294,11 @@ fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[&Task]) {
     };
     by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
     by_arm("parallax_waiting_records", "Records that wait as leaps in time.", |i| i.waiting);
+    by_arm(
+        "parallax_recovery_records_left",
+        "Records that an earlier owner had read and that aren't read again yet.",
+        |i| usize::try_from(i.read_again.left).unwrap_or(usize::MAX),
+    );
 }
 
 fn lag(out: &mut Exposition, spec: &PipelineSpec, evaluator_to: &[EventTime], now: EventTime) {

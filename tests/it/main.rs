@@ -19,5 +19,7 @@ mod schemas;
 #[cfg(feature = "shell")]
 mod simulator;
 mod stat_cases;
+#[cfg(feature = "shell")]
+mod status;
 mod tidy;
 mod world;

@@ -18,7 +18,7 @@ use super::clock::idle;
 use super::log::{Body, Log, Stream};
 use super::metrics::Counters;
 use crate::engine::evaluator::{self, Evaluator};
-use crate::engine::{self, Task};
+use crate::engine::{self, ReadAgain, Task};
 use crate::model::entry::{Vitals, Weighing};
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::spec::PipelineSpec;
@@ -38,6 +38,9 @@ pub trait Observer: Send {
     fn decided(&mut self, row: &DecisionRow);
     /// A window was reported.
     fn reported(&mut self, row: &WindowRow);
+    /// How far tasks have come with what earlier owners had read; those that have read it all again
+    /// aren't among them. Told when a task begins, and each second.
+    fn recovering(&mut self, _tasks: &[(u32, ReadAgain)]) {}
 }
 
 /// The engine and its hands.
@@ -80,6 +83,13 @@ impl Driver {
     /// Tells `observer` what happens from now on.
     pub fn observe(&mut self, observer: Box<dyn Observer>) {
         self.observers.push(observer);
+    }
+
+    /// Tells observers how far recovery has come.
+    pub fn tell_recovery(&mut self) {
+        let tasks = self.owned().map(|(partition, task)| (partition, task.status().read_again()));
+        let tasks: Vec<_> = tasks.filter(|(_, again)| again.left != 0).collect();
+        self.observers.iter_mut().for_each(|observer| observer.recovering(&tasks));
     }
 
     /// Claims a task; it begins once its log was read up to the claim. Who owns task 0 owns the
