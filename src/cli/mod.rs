@@ -5,6 +5,7 @@
 //! how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
+mod columns;
 mod compact;
 mod demo;
 mod generate;
@@ -14,6 +15,7 @@ mod replay;
 mod report;
 mod run;
 mod schema;
+mod status;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -61,6 +63,8 @@ enum Command {
     Compact(compact::Compact),
     /// Print what a pipeline wrote down: claims, facts, seconds, closed panes, weighings
     Log(log::Log),
+    /// Say how a pipeline stands, whether it runs or not: epochs, frontiers, what would be read again
+    Status(status::Status),
     /// Check a pipeline file: all problems at once
     Validate {
         /// The pipeline file, or - for standard input.
@@ -69,7 +73,7 @@ enum Command {
     },
     /// Make traffic with faults to order, to Kafka or files
     Generate(Box<generate::Generate>),
-    /// Print a contract: pipeline, prediction, signal
+    /// Print a contract: pipeline, prediction, signal, status
     Schema(schema::Schema),
 }
 
@@ -89,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(output),
         Command::Compact(compact) => compact.run(output),
         Command::Log(log) => log.run(output),
+        Command::Status(status) => status.run(output),
         Command::Validate { pipelines } => validate(&pipelines),
         Command::Generate(generate) => (*generate).run(output),
         Command::Schema(schema) => schema.run(),

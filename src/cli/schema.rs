@@ -19,6 +19,8 @@ enum Contract {
     Prediction,
     /// The control signal.
     Signal,
+    /// What `status -o json` prints.
+    Status,
 }
 
 impl Schema {
@@ -28,6 +30,7 @@ impl Schema {
                 println!("{}", serde_json::to_string_pretty(&parallax::config::schema())?);
             }
             Contract::Prediction => print!("{}", include_str!("../../schemas/prediction.v1.json")),
+            Contract::Status => print!("{}", include_str!("../../schemas/status.v1.json")),
             Contract::Signal => print!("{}", include_str!("../../schemas/signal.v1.json")),
         }
         Ok(())

@@ -54,6 +54,23 @@ pub fn span(span: Span) -> String {
     format!("{us}us")
 }
 
+/// Formats how long ago something was: 41 s ago, 3 h 20 min ago.
+#[must_use]
+pub fn ago(span: Span) -> String {
+    let seconds = span.us() / 1_000_000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let both = |many: i64, unit: &str, few: i64, below: &str| match few {
+        0 => format!("{many} {unit} ago"),
+        few => format!("{many} {unit} {few} {below} ago"),
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s ago"),
+        (0, 0, minutes) => both(minutes, "min", seconds % 60, "s"),
+        (0, hours, minutes) => both(hours, "h", minutes, "min"),
+        (days, hours, _) => both(days, "d", hours, "h"),
+    }
+}
+
 /// Formats a time as RFC 3339 with milliseconds, UTC.
 #[must_use]
 pub fn time(time: EventTime) -> String {
@@ -170,6 +187,10 @@ mod tests {
         assert_eq!(percent(0.0004), "0.040 %");
         assert_eq!(span(Span::from_secs(365 * 86_400)), "365d");
         assert_eq!(span(Span::from_us(250_000)), "250ms");
+        assert_eq!(ago(Span::from_secs(41)), "41 s ago");
+        assert_eq!(ago(Span::from_secs(60)), "1 min ago");
+        assert_eq!(ago(Span::from_secs(3_750)), "1 h 2 min ago");
+        assert_eq!(ago(Span::from_secs(90_000)), "1 d 1 h ago");
         assert_eq!(time(EventTime::from_us(0)), "1970-01-01T00:00:00.000Z");
         assert_eq!(clock(EventTime::from_us(43_421_000_000)), "12:03:41");
     }

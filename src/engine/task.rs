@@ -212,6 +212,11 @@ impl Task {
         self.inlets.iter().map(reached).enumerate().filter(|(_, to)| 0 < *to)
     }
 
+    /// Facts that stand at or after where it begins to read.
+    pub fn facts(&self) -> impl Iterator<Item = Fact> {
+        self.inlets.iter().flat_map(|inlet| inlet.facts_from(i64::MIN))
+    }
+
     /// Running max of an input.
     #[must_use]
     pub fn max(&self, input: usize) -> EventTime {

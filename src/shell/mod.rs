@@ -3,6 +3,7 @@
 //! In: a pipeline. Out: the engine fed and its effects carried out. Holds: a side effect happens only
 //! after the entry that names it was read back. Knows nothing of: how results come about.
 
+pub mod ask;
 pub mod assemble;
 pub mod clock;
 pub mod driver;
@@ -18,4 +19,5 @@ pub mod replay;
 pub mod sink;
 pub mod source;
 pub mod stop;
+pub mod survey;
 pub mod tables;

@@ -243,6 +243,12 @@ impl Evaluator {
         self.state.rollouts.iter().filter_map(|rollout| rollout.newest.as_ref())
     }
 
+    /// Signals that the control topic isn't known to have taken.
+    #[must_use]
+    pub fn unsent(&self) -> &[Signal] {
+        &self.state.unsent
+    }
+
     /// What stands between a candidate and its decision, as JSON.
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {

@@ -21,7 +21,7 @@ pub fn client_config(endpoint: &KafkaEndpoint, role: &str) -> ClientConfig {
 }
 
 /// An error with what to look at.
-pub(super) fn connect_error(endpoint: &KafkaEndpoint, reason: &str) -> SourceError {
+pub(in crate::shell) fn connect_error(endpoint: &KafkaEndpoint, reason: &str) -> SourceError {
     let mut reason = reason.to_owned();
     for property in endpoint.properties.values().filter(|p| p.is_secret && !p.value.is_empty()) {
         reason = reason.replace(&property.value, "[secret]");

@@ -43,7 +43,7 @@ impl EndsClient {
                 // One topic after the other: a broker that hangs hides only what it leads.
                 for (input, topic) in topics.iter().enumerate() {
                     let deadline = if silent[input] { IMPATIENT } else { DEADLINE };
-                    let answer = ask(&consumer, (input, topic), partitions, deadline);
+                    let answer = ask(&consumer, (input, topic), partitions, Offset::End, deadline);
                     if let (Err(error), false) = (&answer, silent[input]) {
                         tracing::warn!(
                             topic,
@@ -89,19 +89,19 @@ impl Drop for EndsClient {
     }
 }
 
-/// End offsets of an input: the last stable offset under read_committed. A partition without leader has
-/// none now; the others have theirs.
+/// End offsets of an input (the last stable offset under read_committed), or where it begins. A
+/// partition without leader has none now; the others have theirs.
 pub(super) fn ask(
     consumer: &BaseConsumer,
     (input, topic): (usize, &str),
     partitions: u32,
+    edge: Offset,
     deadline: Duration,
 ) -> Result<Vec<(usize, u32, i64)>, String> {
     let mut list = TopicPartitionList::new();
     for partition in 0..partitions {
         let partition = i32::try_from(partition).map_err(|error| error.to_string())?;
-        list.add_partition_offset(topic, partition, Offset::End)
-            .map_err(|error| error.to_string())?;
+        list.add_partition_offset(topic, partition, edge).map_err(|error| error.to_string())?;
     }
     let answer = consumer.offsets_for_times(list, deadline).map_err(|error| error.to_string())?;
     let mut ends = Vec::new();

@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod batch;
+pub mod bounds;
 mod client;
 mod ends;
 pub mod membership;
@@ -13,3 +14,4 @@ pub mod producer;
 pub mod source;
 
 pub use client::client_config;
+pub(super) use client::connect_error;

@@ -82,7 +82,8 @@ impl KafkaSource {
     pub fn ends_now(&self) -> Result<Vec<Vec<i64>>, SourceError> {
         let mut answer = Vec::new();
         for (input, topic) in self.topics.iter().enumerate() {
-            let ends = ask(&self.asker, (input, topic), self.partitions, ends::DEADLINE);
+            let ends =
+                ask(&self.asker, (input, topic), self.partitions, Offset::End, ends::DEADLINE);
             answer.extend(ends.map_err(|reason| connect_error(&self.endpoint, &reason))?);
         }
         let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];

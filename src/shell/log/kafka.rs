@@ -18,7 +18,8 @@ use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 use super::{Begin, Body, Log, LogError, LogFrame, Stream, codec};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
-use crate::shell::kafka::client_config;
+use crate::shell::kafka::{client_config, connect_error};
+use crate::shell::source::SourceError;
 
 /// How long the cluster may take to answer.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -266,40 +267,75 @@ pub fn look<E: From<LogError>>(
     endpoint: &KafkaEndpoint,
     topics: &LogTopics,
     stream: Stream,
-    mut take: impl FnMut(LogFrame) -> Result<(), E>,
+    take: impl FnMut(LogFrame) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut log = KafkaLog::new(endpoint, topics.clone())?;
-    log.read(stream, Begin::Tail(u64::MAX >> 1))?;
-    let (topic, partition) = topics.place(stream);
-    let failed = |error: KafkaError| refused("read", topic, &error);
-    let (low, high) = log.reader.fetch_watermarks(topic, partition, DEADLINE).map_err(failed)?;
-    let mut next = low;
-    while next < high {
-        match log.reader.poll(DEADLINE) {
-            None => return Err(refused("read", topic, &KafkaError::NoMessageReceived).into()),
-            Some(Err(error)) if is_final(&error) => return Err(failed(error).into()),
-            Some(Err(_)) => {}
-            Some(Ok(message)) => {
-                next = message.offset() + 1;
+    log.look(stream, Begin::Tail(u64::MAX >> 1), u64::MAX, take)?;
+    Ok(())
+}
+
+impl KafkaLog {
+    /// Reads what a stream holds now from there on, at most so many frames; whether that was its very
+    /// beginning. What is read on through `poll` is read no more.
+    ///
+    /// # Errors
+    /// Frames from there on are gone, it can't be read, or `take` refuses.
+    pub fn look<E: From<LogError>>(
+        &mut self,
+        stream: Stream,
+        from: Begin,
+        most: u64,
+        mut take: impl FnMut(LogFrame) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let whole = self.read(stream, from)?;
+        let (topic, partition) = self.topics.place(stream);
+        let failed = |error: KafkaError| refused("read", topic, &error);
+        let watermarks = self.reader.fetch_watermarks(topic, partition, DEADLINE);
+        let high = watermarks.map_err(failed)?.1;
+        let first = self.reads.get(&stream).map_or(high, |position| position.cast_signed() - 1);
+        let end = high.min(first.saturating_add_unsigned(most));
+        let mut next = first;
+        while next < end {
+            let message = match self.reader.poll(DEADLINE) {
+                None => return Err(refused("read", topic, &KafkaError::NoMessageReceived).into()),
+                Some(Err(error)) if is_final(&error) => return Err(failed(error).into()),
+                Some(Err(_)) => continue,
+                Some(Ok(message)) => message,
+            };
+            // What was fetched for an earlier look may still come.
+            if (message.topic(), message.partition()) != (topic, partition)
+                || message.offset() < next
+            {
+                continue;
+            }
+            next = message.offset() + 1;
+            if message.offset() < end {
                 take(decode(stream, &message)?)?;
             }
         }
+        self.forget(stream);
+        Ok(whole)
     }
-    Ok(())
 }
 
 /// How many tasks have a stream in this log.
 ///
 /// # Errors
-/// The cluster refused, or there is no such log.
-pub fn tasks(endpoint: &KafkaEndpoint, topics: &LogTopics) -> Result<u32, LogError> {
-    let log = KafkaLog::new(endpoint, topics.clone())?;
-    let failed = |error: KafkaError| refused("look at", &topics.tasks, &error);
-    let metadata = log.reader.fetch_metadata(Some(&topics.tasks), DEADLINE).map_err(failed)?;
+/// The cluster can't be reached, or there is no such log.
+pub fn tasks(endpoint: &KafkaEndpoint, topics: &LogTopics) -> Result<u32, SourceError> {
+    let failed = |reason: &str| connect_error(endpoint, reason);
+    let log =
+        KafkaLog::new(endpoint, topics.clone()).map_err(|error| failed(&error.to_string()))?;
+    let metadata = log
+        .reader
+        .fetch_metadata(Some(&topics.tasks), DEADLINE)
+        .map_err(|error| failed(&error.to_string()))?;
     let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
     if count == 0 {
-        let error = KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition);
-        return Err(failed(error));
+        return Err(SourceError::Topics(format!(
+            "the log topic {} doesn't exist on {}; nothing was written down yet, or `log.topic` is another's",
+            topics.tasks, endpoint.brokers
+        )));
     }
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -8,6 +8,7 @@
 pub mod codec;
 pub mod file;
 pub mod kafka;
+pub mod look;
 
 use std::io;
 use std::path::PathBuf;

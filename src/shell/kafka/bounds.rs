@@ -1,0 +1,59 @@
+//! What the input topics hold, for somebody who doesn't read them.
+//!
+//! In: topics. Out: by partition and input the first offset that is kept, and the end. Holds: nothing is
+//! fetched or committed, no group is joined. Knows nothing of: who reads them, and how far.
+
+use std::time::Duration;
+
+use rdkafka::Offset;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+
+use super::client::{client_config, connect_error};
+use super::ends::ask;
+use crate::config::endpoint::KafkaEndpoint;
+use crate::shell::source::SourceError;
+
+/// How long the cluster may take to answer: somebody waits.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The first offset that a partition keeps, and its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// First offset that is kept.
+    pub first: i64,
+    /// Next offset to be written (the last stable one under read_committed).
+    pub end: i64,
+}
+
+/// By partition and input what is kept; `None` where a partition has no leader now.
+///
+/// # Errors
+/// The cluster doesn't answer.
+pub fn bounds(
+    endpoint: &KafkaEndpoint,
+    topics: &[String],
+) -> Result<Vec<Vec<Option<Bounds>>>, SourceError> {
+    let failed = |reason: &str| connect_error(endpoint, reason);
+    let asker: BaseConsumer = client_config(endpoint, "status")
+        .set("group.id", &endpoint.group)
+        .set("isolation.level", "read_committed")
+        .create()
+        .map_err(|error| failed(&error.to_string()))?;
+    let mut by_partition: Vec<Vec<Option<Bounds>>> = Vec::new();
+    for (input, topic) in topics.iter().enumerate() {
+        let metadata = asker.fetch_metadata(Some(topic), DEADLINE);
+        let metadata = metadata.map_err(|error| failed(&error.to_string()))?;
+        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        if by_partition.len() < count {
+            by_partition.resize_with(count, || vec![None; topics.len()]);
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let edge = |edge| ask(&asker, (input, topic), count, edge, DEADLINE);
+        let firsts = edge(Offset::Beginning).map_err(|reason| failed(&reason))?;
+        for (_, partition, end) in edge(Offset::End).map_err(|reason| failed(&reason))? {
+            let first = firsts.iter().find(|(_, of, _)| *of == partition).map(|(_, _, at)| *at);
+            by_partition[partition as usize][input] = first.map(|first| Bounds { first, end });
+        }
+    }
+    Ok(by_partition)
+}
