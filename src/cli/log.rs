@@ -186,6 +186,21 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
         ),
         Entry::Vitals(vitals) => ("vitals", seconds(vitals)),
         Entry::Closed(closed) => ("closed", panes(closed)),
+        Entry::Lost(loss) => (
+            "lost",
+            json!({
+                "input": loss.input,
+                "from": loss.from,
+                "to": loss.to,
+                "next": loss.next,
+                "whole": loss.whole,
+                "time_us": loss.max.us(),
+            }),
+        ),
+        Entry::Lacks(lack) => (
+            "lacks",
+            json!({ "comparison": lack.comparison, "input": lack.input, "to_us": lack.to.us() }),
+        ),
     }
 }
 

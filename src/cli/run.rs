@@ -28,6 +28,10 @@ pub(super) struct Run {
     /// Stop at the ends that the topics have now, and close everything.
     #[arg(long)]
     until_end: bool,
+    /// Go on where an input no longer holds what is to be read again (its retention was too short, it was
+    /// truncated or made anew): write the loss down, and mark every pane and window that may lack records.
+    #[arg(long)]
+    accept_loss: bool,
 }
 
 impl Run {
@@ -50,6 +54,9 @@ impl Run {
         } else {
             None
         };
+        if self.accept_loss {
+            driver.accept_loss();
+        }
         driver.observe(Box::new(Told));
         driver.observe(Box::new(Recovery::new()));
         let (published, stop) = (Published::default(), Stop::default());

@@ -13,6 +13,7 @@ use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
 use crate::model::entry::{Fact, PairFile, Pane, ResumePoint};
 use crate::model::key::Key;
+use crate::model::loss::Lacks;
 use crate::model::row::{PairRow, PairStatus};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{DAY, EventTime};
@@ -34,6 +35,13 @@ pub(super) struct Comparison {
     pub(super) named: VecDeque<PairFile>,
     /// It is caught up with elsewhere, from here.
     pub(super) parked: Option<Parked>,
+    /// Where its last entry says to read again.
+    pub(super) resume: [ResumePoint; 2],
+    /// By arm, up to when its panes may lack records.
+    pub(super) lacks: [Lacks; 2],
+    /// Records were lost since its last entry: the pane at the frontier is told even if nothing is
+    /// left of it, so that no window that holds it passes for whole.
+    pub(super) lost: bool,
 }
 
 /// Where a comparison that was parked is taken up again.
@@ -61,6 +69,26 @@ pub(super) struct Workspace {
 }
 
 impl Comparison {
+    /// One that has closed nothing.
+    pub(super) fn new(number: u8) -> Self {
+        Self {
+            number,
+            closed_to: EventTime::START,
+            rows_to: EventTime::START,
+            rows: Vec::new(),
+            named: VecDeque::new(),
+            parked: None,
+            resume: [0, number + 1].map(ResumePoint::beginning),
+            lacks: [Lacks::default(); 2],
+            lost: false,
+        }
+    }
+
+    /// Whether the pane that starts here may lack records.
+    fn may_lack(&self, start: EventTime) -> bool {
+        self.lacks.iter().any(|lacks| lacks.covers(start))
+    }
+
     /// First pane whose rows are in no file that is known to be in place.
     pub(super) fn rows_from(&self) -> EventTime {
         self.named.front().map_or_else(|| self.open_from(), |file| file.from)
@@ -97,11 +125,16 @@ impl Comparison {
             starts.extend(inlet.held.pane_starts(from, to));
             starts.extend(inlet.side.range(self.closed_to..to).map(|(start, _)| *start));
         }
+        let told = self.closed_to;
+        let is_told = std::mem::take(&mut self.lost) && told != EventTime::START;
+        if is_told {
+            starts.insert(told);
+        }
         let (mut panes, mut rolled) = (Vec::new(), Vec::new());
         for start in starts {
             rolled.extend(self.roll_before(spec, start));
             let pane = self.pane(spec, [primary, candidate], work, start);
-            if self.closed_to <= start && !is_empty(&pane) {
+            if self.closed_to <= start && (!is_empty(&pane) || is_told && start == told) {
                 panes.push(pane);
             }
         }
@@ -153,10 +186,13 @@ impl Comparison {
         let c = candidate.held.slice(low, high, theirs);
         if self.rows_to <= start || self.closed_to <= start {
             let keep_rows = self.rows_to <= start;
+            let lacks = self.may_lack(start);
             let mut rows = Vec::new();
             join.run((start, end), skew, [ours, theirs], |joined| {
-                count(spec, &mut pane, tally, (&p, &c), joined);
-                if keep_rows {
+                count(spec, &mut pane, tally, (&p, &c), joined, lacks);
+                // Where records are missing, one without counterpart says nothing of who answered.
+                let is_pair = matches!(joined, Joined::Pair { .. } | Joined::Duplicate { .. });
+                if keep_rows && (is_pair || !lacks) {
                     rows.extend(rows::pair_row(
                         spec,
                         (self.number, start),
@@ -171,7 +207,7 @@ impl Comparison {
         let counted = tally.finish();
         pane.tallies = counted.tallies;
         pane.examples = counted.examples;
-        pane.partial = counted.partial;
+        pane.partial = counted.partial || self.may_lack(start);
         pane
     }
 }
@@ -192,13 +228,15 @@ const fn side_buckets(side: &Side) -> Buckets {
     }
 }
 
-/// Counts one outcome of the join.
+/// Counts one outcome of the join; in a pane that `lacks` records, what has no counterpart only ends
+/// in its bucket: it is no evidence.
 fn count(
     spec: &PipelineSpec,
     pane: &mut Pane,
     tally: &mut PaneTally,
     (p, c): (&Slice<'_>, &Slice<'_>),
     joined: Joined,
+    lacks: bool,
 ) {
     match joined {
         Joined::Duplicate { primary: true, .. } => pane.primary.duplicate += 1,
@@ -212,13 +250,13 @@ fn count(
             pane.candidate.paired += 1;
         }
         Joined::Unmatched { primary, unreadable, .. } => {
-            if let Some(ours) = p.view(primary) {
+            if let Some(ours) = p.view(primary).filter(|_| !lacks) {
                 tally.add_unmatched(ours, unreadable);
             }
             pane.primary.alone += 1;
         }
         Joined::Orphan { candidate, .. } => {
-            if let Some(theirs) = c.view(candidate) {
+            if let Some(theirs) = c.view(candidate).filter(|_| !lacks) {
                 tally.add_orphan(theirs);
                 see_version(pane, theirs);
             }

@@ -6,6 +6,7 @@
 
 use crate::model::bucket::Unreadable;
 use crate::model::entry::{Entry, Fact, Vitals};
+use crate::model::loss::Loss;
 use crate::model::record::Record;
 use crate::model::row::PairRow;
 use crate::model::time::EventTime;
@@ -42,6 +43,8 @@ pub enum Input<'a> {
     Logged(Fact),
     /// A fact was read back that nobody may obey: the broker's clock and the host's differ.
     Refused(Fact),
+    /// A loss was written down and read back.
+    Lost(Loss),
     /// A file of pair rows is in place.
     Completed {
         /// Which candidate's.

@@ -50,6 +50,10 @@ pub(super) struct Inlet {
     horizon: Horizon,
     /// Where reading began, and up to where an earlier owner had read or counted.
     again: (i64, i64),
+    /// Records were lost, and what lies from here on came after them.
+    gap: Option<i64>,
+    /// When that has moved time: the offset, and up to when records may be missing.
+    gap_end: Option<(i64, EventTime)>,
 }
 
 /// What an earlier owner read must be found again.
@@ -61,6 +65,8 @@ enum Horizon {
     Checked,
     /// They didn't, from here to there.
     Differs(i64, i64),
+    /// And it was told: nothing may be closed from them.
+    Told(i64),
 }
 
 /// Records that never get to the join, by the pane of the running max behind which they were read.
@@ -140,6 +146,8 @@ impl Inlet {
             horizon: Horizon::Open { from: from.offset, to: from.read_to, marks: from.marks },
             // Who catches up with a parked comparison counts nothing, from no offset on.
             again: (from.offset, from.read_to.max(if vitals == i64::MAX { 0 } else { vitals })),
+            gap: None,
+            gap_end: None,
         };
         inlet.check_before(from.offset);
         inlet
@@ -217,6 +225,9 @@ impl Inlet {
     /// Takes the resume points of another inlet of the same input where they reach further back.
     pub(super) fn take_reach(&mut self, other: &mut Self) {
         let reach = |inlet: &Self| inlet.bounds.front().map_or(i64::MAX, |b| b.start.offset);
+        if other.gap.is_some() {
+            self.gap = other.gap;
+        }
         if reach(other) < reach(self) {
             std::mem::swap(&mut self.bounds, &mut other.bounds);
             std::mem::swap(&mut self.known, &mut other.known);
@@ -246,6 +257,7 @@ impl Inlet {
         if before < max {
             self.bound(max, before, start);
             self.touched.push((before, max));
+            self.note_moved(self.position);
         }
     }
 
@@ -299,6 +311,39 @@ impl Inlet {
             }
         }
         self.take_freed(start);
+        if before < self.clock.max() {
+            self.note_moved(offset);
+        }
+    }
+
+    /// Records were lost before `until`: looks for what ends that.
+    pub(super) const fn look_for_end(&mut self, until: i64) {
+        self.gap = Some(until);
+    }
+
+    /// What was at `offset`, or stood there, moved time.
+    fn note_moved(&mut self, offset: i64) {
+        if let Some(until) = self.gap
+            && until <= offset
+        {
+            self.gap = None;
+            self.gap_end = Some((until, self.clock.max().plus(self.clock.wait())));
+        }
+    }
+
+    /// Where a gap was and when it is over, once that is known.
+    pub(super) const fn take_gap_end(&mut self) -> Option<(i64, EventTime)> {
+        self.gap_end.take()
+    }
+
+    /// Running max where reading began.
+    pub(super) const fn begun_at(&self) -> EventTime {
+        self.begun_at
+    }
+
+    /// Where reading began, and up to where an earlier owner had read or counted.
+    pub(super) const fn again(&self) -> (i64, i64) {
+        self.again
     }
 
     fn take_freed(&mut self, start: Start) {
@@ -410,15 +455,15 @@ impl Inlet {
     pub(super) fn take_difference(&mut self) -> Option<(i64, i64)> {
         self.check_before(self.position);
         let Horizon::Differs(from, to) = self.horizon else { return None };
-        self.horizon = Horizon::Checked;
+        self.horizon = Horizon::Told(to);
         Some((from, to))
     }
 
     /// Up to where records are read again, if they still are.
     pub(super) const fn reads_again_to(&self) -> Option<i64> {
         match self.horizon {
-            Horizon::Open { to, .. } => Some(to),
-            Horizon::Checked | Horizon::Differs(..) => None,
+            Horizon::Open { to, .. } | Horizon::Differs(_, to) | Horizon::Told(to) => Some(to),
+            Horizon::Checked => None,
         }
     }
 

@@ -7,6 +7,7 @@
 mod closing;
 mod effect;
 mod inlet;
+mod losing;
 mod parking;
 mod recover;
 mod rows;

@@ -53,10 +53,12 @@ impl Task {
         for (mine, theirs) in self.comparisons.iter().zip(&mut behind.comparisons) {
             theirs.closed_to = mine.closed_to;
             theirs.rows_to = mine.rows_to;
+            (theirs.resume, theirs.lacks, theirs.lost) = (mine.resume, mine.lacks, mine.lost);
             if mine.number != comparison {
                 theirs.park(Parked { resume: parked.resume, facts: Vec::new() });
             }
         }
+        behind.look_for_ends();
         Some(behind)
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::model::entry::{Closed, Entry, Fact, PairFile, ResumePoint};
+use crate::model::loss::{Lack, Lacks, Loss};
 use crate::model::time::EventTime;
 
 /// One frame of a log: an entry and the epoch of the owner who wrote it.
@@ -54,6 +55,10 @@ pub(super) struct Recovered {
     pub(super) facts: Vec<Fact>,
     /// By input the first offset that no vitals cover.
     pub(super) vitals: BTreeMap<u8, i64>,
+    /// By input that lost records, where a comparison begins that has closed nothing yet.
+    begins: BTreeMap<u8, ResumePoint>,
+    /// By comparison and input that lost records, up to when panes may lack them.
+    lacks: BTreeMap<(u8, u8), Lacks>,
 }
 
 /// What matters of the last entry that closed panes.
@@ -63,10 +68,16 @@ pub(super) struct LastClosed {
     pub(super) rows_from: EventTime,
     pub(super) files: Vec<PairFile>,
     pub(super) resume: [ResumePoint; 2],
+    /// Records were lost since this entry: rows before `to` that aren't in place can't be written again.
+    pub(super) lost: bool,
 }
 
 impl Recovered {
-    pub(super) fn read<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Self {
+    /// Of a task with so many comparisons.
+    pub(super) fn read<'e>(
+        entries: impl IntoIterator<Item = &'e Entry>,
+        comparisons: usize,
+    ) -> Self {
         let mut state = Self::default();
         for entry in entries {
             match entry {
@@ -80,6 +91,10 @@ impl Recovered {
                     }
                 }
                 Entry::Closed(closed) => state.close(closed),
+                Entry::Lost(loss) => state.lose(loss, comparisons),
+                Entry::Lacks(Lack { comparison, input, until, to }) => {
+                    state.lacks.entry((*comparison, *input)).or_default().end(*until, *to);
+                }
             }
         }
         state
@@ -95,15 +110,52 @@ impl Recovered {
             *known = (*known).max(*to);
         }
         let (files, resume) = (files.clone(), *resume);
-        let last = LastClosed { to: *to, rows_from: *rows_from, files, resume };
+        let last = LastClosed { to: *to, rows_from: *rows_from, files, resume, lost: false };
         self.closed.insert(*comparison, last);
+    }
+
+    fn lose(&mut self, loss: &Loss, comparisons: usize) {
+        let arm = usize::from(loss.input != 0);
+        for (comparison, _) in (0_u8..).zip(0..comparisons) {
+            let reads = loss.input == 0 || loss.input == comparison + 1;
+            if reads && loss.moves(&self.resume(comparison, loss.input)) {
+                self.lacks.entry((comparison, loss.input)).or_default().begin(loss);
+                if let Some(last) = self.closed.get_mut(&comparison) {
+                    last.resume[arm] = loss.point();
+                    last.lost = true;
+                }
+            }
+        }
+        let begins = self.begins.entry(loss.input);
+        let begins = begins.or_insert_with(|| ResumePoint::beginning(loss.input));
+        if loss.moves(begins) {
+            *begins = loss.point();
+        }
+        self.vitals.insert(loss.input, loss.vitals);
+        // What an input that isn't the same any more stood at says nothing of it.
+        self.facts.retain(|fact| !loss.whole || fact.input != loss.input);
+    }
+
+    /// Where a comparison's last entry says to read an input again.
+    pub(super) fn resume(&self, comparison: u8, input: u8) -> ResumePoint {
+        let begins = || self.begins.get(&input).copied();
+        match self.closed.get(&comparison) {
+            Some(last) => last.resume[usize::from(input != 0)],
+            None => begins().unwrap_or_else(|| ResumePoint::beginning(input)),
+        }
+    }
+
+    /// Up to when a comparison's panes may lack records of an input.
+    pub(super) fn lacks(&self, comparison: u8, input: u8) -> Lacks {
+        self.lacks.get(&(comparison, input)).copied().unwrap_or_default()
     }
 
     /// First pane whose rows aren't in place, given the files that are.
     pub(super) fn rows_to(&self, comparison: u8, in_place: &BTreeSet<String>) -> EventTime {
         let Some(last) = self.closed.get(&comparison) else { return EventTime::START };
         let files = last.files.iter().take_while(|file| in_place.contains(&file.name));
-        files.map(|file| file.to).fold(last.rows_from, EventTime::max)
+        let in_place = files.map(|file| file.to).fold(last.rows_from, EventTime::max);
+        if last.lost { in_place.max(last.to) } else { in_place }
     }
 
     fn add_fact(&mut self, fact: Fact) {

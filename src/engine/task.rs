@@ -45,6 +45,8 @@ pub struct Task {
     pub(super) parks: bool,
     /// Counts vitals; who catches up with a parked comparison doesn't.
     pub(super) counts: bool,
+    /// Losses on their way through the log.
+    pub(super) losses_in_flight: usize,
 }
 
 impl Task {
@@ -57,14 +59,14 @@ impl Task {
         log: impl IntoIterator<Item = &'e Entry>,
         in_place: &BTreeSet<String>,
     ) -> Self {
-        let state = Recovered::read(log);
+        let state = Recovered::read(log, spec.candidates.len());
         let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison {
-            number,
             closed_to: state.closed.get(&number).map_or(EventTime::START, |last| last.to),
             rows_to: state.rows_to(number, in_place),
-            rows: Vec::new(),
-            named: VecDeque::new(),
-            parked: None,
+            resume: [0, number + 1].map(|input| state.resume(number, input)),
+            lacks: [0, number + 1].map(|input| state.lacks(number, input)),
+            lost: state.closed.get(&number).is_some_and(|last| last.lost),
+            ..Comparison::new(number)
         });
         let comparisons: Vec<Comparison> = comparisons.collect();
         let furthest = comparisons.iter().map(|c| c.closed_to).max().unwrap_or_default();
@@ -76,25 +78,11 @@ impl Task {
         let point = |input: usize| {
             let number = u8::try_from(input).unwrap_or(u8::MAX);
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
-            let resume = |candidate: u8| match state.closed.get(&candidate) {
-                Some(last) => last.resume[usize::from(input != 0)],
-                None => ResumePoint::beginning(number),
-            };
-            let users = (0_u8..).zip(&spec.candidates).map(|(candidate, _)| candidate);
-            let users = users.filter(|candidate| input == 0 || *candidate + 1 == number);
-            let active = users.clone().filter(|candidate| !is_parked(*candidate));
-            // Of the same offset the one that was read furthest: more of it can be checked.
-            let rank = |resume: &ResumePoint| (resume.offset, Reverse(resume.read_to));
-            let from = active.map(resume).min_by_key(rank);
-            // Only its vitals go on.
-            let from = from.unwrap_or_else(|| {
-                let max = users.map(resume).map(|resume| resume.max).max().unwrap_or_default();
-                ResumePoint { input: number, offset: vitals, max, read_to: 0, marks: 0 }
-            });
-            (ResumePoint { input: number, ..from }, vitals)
+            (begins_at(&comparisons, number, |c| is_parked(c.number), vitals), vitals)
         };
         let mut task = Self::begin(Arc::clone(&spec), partition, point, &state.facts);
         task.comparisons = comparisons;
+        task.look_for_ends();
         for (at, number) in (0..spec.candidates.len()).zip(0_u8..) {
             if let Some(last) = state.closed.get(&number).filter(|_| is_parked(number)) {
                 let of = |fact: &&Fact| {
@@ -122,14 +110,7 @@ impl Task {
             inlet.obey_due();
             inlet
         });
-        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison {
-            number,
-            closed_to: EventTime::START,
-            rows_to: EventTime::START,
-            rows: Vec::new(),
-            named: VecDeque::new(),
-            parked: None,
-        });
+        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison::new(number));
         Self {
             decoder: Decoder::new(&spec),
             partition,
@@ -148,6 +129,7 @@ impl Task {
             follows: false,
             parks: true,
             counts: true,
+            losses_in_flight: 0,
         }
     }
 
@@ -182,6 +164,7 @@ impl Task {
                     inlet.fact_in_flight = false;
                 }
             }
+            Input::Lost(loss) => self.obey_loss(&loss),
             Input::Completed { comparison, name } => {
                 if let Some(of) = self.comparisons.get_mut(usize::from(comparison)) {
                     of.completed(name);
@@ -195,6 +178,12 @@ impl Task {
     /// What is asked of the world next.
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// How many inputs it has.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inlets.len()
     }
 
     /// Next offset to read of an input.
@@ -320,7 +309,7 @@ impl Task {
         }
     }
 
-    fn flush_vitals(&mut self) {
+    pub(super) fn flush_vitals(&mut self) {
         let catching_up = self.freshest.take().is_some_and(|age| CATCHING_UP < age);
         if !self.follows {
             self.log_vitals(catching_up);
@@ -340,6 +329,7 @@ impl Task {
 
     /// Closes what can be closed.
     pub(super) fn advance(&mut self) {
+        self.note_ends();
         for at in 0..self.comparisons.len() {
             // Nothing is closed from records that may not be those that were read before.
             if self.comparisons[at].parked.is_some() || self.reads_again(at) {
@@ -398,6 +388,8 @@ impl Task {
             .iter()
             .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
         let facts = facts.collect();
+        self.comparisons[at].resume = resume;
+        self.repeat_lacks(at);
         let comparison = number;
         let closed =
             Closed { comparison, to: closed_to, panes, resume, facts, files, rows_from, vitals };
@@ -532,6 +524,25 @@ impl Task {
             }
         }
     }
+}
+
+/// Where the owner of these comparisons begins to read an input, of which vitals are counted so far.
+pub(super) fn begins_at(
+    comparisons: &[Comparison],
+    input: u8,
+    is_parked: impl Fn(&Comparison) -> bool,
+    vitals: i64,
+) -> ResumePoint {
+    let users = || comparisons.iter().filter(|c| input == 0 || c.number + 1 == input);
+    let point = |c: &Comparison| c.resume[usize::from(input != 0)];
+    // Of the same offset the one that was read furthest: more of it can be checked.
+    let rank = |point: &ResumePoint| (point.offset, Reverse(point.read_to));
+    let active = users().filter(|c| !is_parked(c)).map(point).min_by_key(rank);
+    // Only its vitals go on.
+    active.unwrap_or_else(|| {
+        let max = users().map(|c| point(c).max).max().unwrap_or_default();
+        ResumePoint { input, offset: vitals, max, read_to: 0, marks: 0 }
+    })
 }
 
 /// The spans that a frontier lies behind the clocks.

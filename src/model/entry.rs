@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Buckets;
+use super::loss::{Lack, Loss};
 use super::tally::{Segment, Tally};
 use super::time::{EventTime, Span};
 use crate::stats::histogram::CoarseLatency;
@@ -296,6 +297,10 @@ pub enum Entry {
     Vitals(Vitals),
     /// Panes closed.
     Closed(Closed),
+    /// Records are gone, and that was accepted.
+    Lost(Loss),
+    /// Panes may lack them.
+    Lacks(Lack),
 }
 
 /// One entry of the evaluator's log.

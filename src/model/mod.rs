@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod entry;
 pub mod finding;
 pub mod key;
+pub mod loss;
 pub mod observation;
 pub mod record;
 pub mod row;

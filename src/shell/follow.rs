@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use super::driver::Driver;
 use super::log::{Body, LogFrame, Stream, valid};
@@ -56,7 +56,11 @@ impl Recorded {
                     ),
                     Entry::Fact(fact) => of_task.push(fact),
                     Entry::Vitals(second) => seconds.push_back(second),
-                    Entry::Closed(_) => {}
+                    Entry::Closed(_) | Entry::Lacks(_) => {}
+                    Entry::Lost(_) => bail!(
+                        "the recorded run lost records of partition {task} and went on without them; it can't be \
+                         replayed from its sources"
+                    ),
                 }
             }
             facts.push(of_task);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::assemble::own_all;
 use super::clock::{HostClock, idle, monotonic};
-use super::driver::Driver;
+use super::driver::{Begun, Driver};
 use super::http::{Published, Snapshot};
 use super::kafka::membership::{Change, Membership};
 use super::metrics;
@@ -191,8 +191,10 @@ impl Live<'_> {
     /// Starts to read what has begun, and notices what others claimed.
     fn begin_tasks(&mut self, round: &mut Round) -> Result<()> {
         let begun = self.driver.take_begun();
-        for begun in &begun {
-            self.source.begin(begun.partition, &begun.offsets, &begun.horizons)?;
+        for Begun { partition, offsets, horizons } in &begun {
+            if !self.goes_round(*partition, offsets, horizons)? {
+                self.source.begin(*partition, offsets, horizons)?;
+            }
         }
         if !begun.is_empty() {
             self.driver.tell_recovery();
@@ -207,6 +209,35 @@ impl Live<'_> {
             round.again.insert(partition, self.clock.now().plus(BACK_OFF));
         }
         Ok(())
+    }
+
+    /// Where loss is accepted: writes down what is gone. Whether something was; the task begins again then.
+    fn goes_round(
+        &mut self,
+        partition: u32,
+        offsets: &[i64],
+        horizons: &[(usize, i64)],
+    ) -> Result<bool> {
+        if !self.driver.accepts_loss() {
+            return Ok(false);
+        }
+        let gaps = self.source.gaps(partition, offsets, horizons)?;
+        for gap in &gaps {
+            let needed = offsets.get(gap.input).copied().unwrap_or_default();
+            let read_to = horizons.iter().find(|(input, _)| *input == gap.input).map(|(_, to)| *to);
+            tracing::warn!(
+                arm = metrics::arm_name(&self.driver.spec, gap.input),
+                partition,
+                needed,
+                read_to,
+                first = gap.first,
+                end = gap.end,
+                "Records that recovery needs are gone; it goes on without them, and what may lack them is marked."
+            );
+            self.source.end(partition);
+            self.driver.lose(partition, *gap);
+        }
+        Ok(!gaps.is_empty())
     }
 
     /// Reads each task's inputs once, the one furthest behind first.
@@ -425,12 +456,14 @@ impl Live<'_> {
 
     fn is_at_end(&self) -> bool {
         let Some(until) = &self.until else { return false };
-        (0..).zip(until).all(|(partition, ends)| {
-            ends.iter().enumerate().all(|(input, end)| {
-                // The source's position passes control records that no task ever sees.
-                *end <= self.source.position(input, partition)
+        let begins_anew = self.driver.owned().any(|(_, task)| task.awaits_loss());
+        !begins_anew
+            && (0..).zip(until).all(|(partition, ends)| {
+                ends.iter().enumerate().all(|(input, end)| {
+                    // The source's position passes control records that no task ever sees.
+                    *end <= self.source.position(input, partition)
+                })
             })
-        })
     }
 
     fn finish(&mut self) -> Result<()> {

@@ -44,6 +44,8 @@ pub struct Counters {
     /// Idle facts that nobody obeys: a clock is wrong.
     pub refused_facts: u64,
     facts: u64,
+    losses: u64,
+    lost_records: u64,
     vitals: u64,
     panes: u64,
     unreadable: BTreeMap<Unreadable, u64>,
@@ -60,6 +62,11 @@ impl Counters {
             Entry::Claim { .. } => {}
             Entry::Fact(_) => self.facts += 1,
             Entry::Vitals(_) => self.vitals += 1,
+            Entry::Lost(loss) => {
+                self.losses += 1;
+                self.lost_records += u64::try_from(loss.to - loss.from).unwrap_or(0);
+            }
+            Entry::Lacks(_) => {}
             Entry::Closed(closed) => {
                 self.panes += closed.panes.len() as u64;
                 let (primary, candidate) = self.buckets.entry(closed.comparison).or_default();
@@ -191,6 +198,8 @@ pub fn exposition(
     let pipeline = ("pipeline", spec.name.as_str());
     let plain = [
         ("parallax_facts", "Idle facts written down.", counters.facts),
+        ("parallax_losses", "Losses of records that were accepted.", counters.losses),
+        ("parallax_lost_records", "Offsets of accepted losses.", counters.lost_records),
         ("parallax_vitals", "Seconds of vitals written down.", counters.vitals),
         ("parallax_panes_closed", "Panes closed by tasks.", counters.panes),
         ("parallax_pair_rows", "Rows of the pairs table.", counters.pair_rows),

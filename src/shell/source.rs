@@ -20,6 +20,17 @@ pub struct Ends {
     pub ends: Vec<(usize, u32, i64)>,
 }
 
+/// An input that no longer holds what is to be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gap {
+    /// Which.
+    pub input: usize,
+    /// First offset that it holds.
+    pub first: i64,
+    /// Its end.
+    pub end: i64,
+}
+
 /// What can go wrong with a source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -75,6 +86,19 @@ pub trait Source {
         offsets: &[i64],
         horizons: &[(usize, i64)],
     ) -> Result<(), SourceError>;
+
+    /// Inputs of a partition that couldn't begin to be read like this, because records are gone.
+    ///
+    /// # Errors
+    /// It can't be told.
+    fn gaps(
+        &mut self,
+        _partition: u32,
+        _offsets: &[i64],
+        _horizons: &[(usize, i64)],
+    ) -> Result<Vec<Gap>, SourceError> {
+        Ok(Vec::new())
+    }
 
     /// Reads a partition no more.
     fn end(&mut self, partition: u32);

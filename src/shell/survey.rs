@@ -166,13 +166,14 @@ fn lost(topic: &str, partition: usize, input: InputSurvey) -> Option<String> {
     if was_read && resumes_at < first {
         return Some(format!(
             "{topic}/{partition} holds records from {first} on, and a new owner needs them from {resumes_at} on: \
-             retention overtook the job, or the topic was recreated"
+             retention overtook the job, or the topic was recreated; it stops there, but for `run --accept-loss`"
         ));
     }
     let needed = read_to.max(resumes_at);
     (end < needed).then(|| {
         format!(
-            "{topic}/{partition} ends at {end}, and was read up to {needed}: it was truncated or recreated"
+            "{topic}/{partition} ends at {end}, and was read up to {needed}: it was truncated or recreated; a new \
+             owner stops there, but for `run --accept-loss`"
         )
     })
 }
@@ -183,7 +184,7 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
         Body::Task(entry) => match entry.as_ref() {
             Entry::Vitals(vitals) => Some(vitals.at),
             Entry::Fact(fact) => (!fact.end).then_some(fact.confirmed),
-            Entry::Claim { .. } | Entry::Closed(_) => None,
+            Entry::Claim { .. } | Entry::Closed(_) | Entry::Lost(_) | Entry::Lacks(_) => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Cut { at, .. } => Some(*at),
@@ -255,7 +256,7 @@ fn closed(frame: &LogFrame) -> Option<&Closed> {
     match &frame.body {
         Body::Task(entry) => match entry.as_ref() {
             Entry::Closed(closed) => Some(closed),
-            Entry::Claim { .. } | Entry::Fact(_) | Entry::Vitals(_) => None,
+            _ => None,
         },
         Body::Evaluator(_) => None,
     }

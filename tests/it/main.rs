@@ -9,6 +9,7 @@
 #[cfg(feature = "shell")]
 mod cli;
 mod config;
+mod loss;
 #[cfg(feature = "shell")]
 mod measures;
 mod parking;

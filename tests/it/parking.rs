@@ -63,7 +63,10 @@ impl World {
                                 owner.handle(Input::Completed { comparison, name });
                             }
                         }
-                        Entry::Claim { .. } | Entry::Vitals(_) => {}
+                        Entry::Claim { .. }
+                        | Entry::Vitals(_)
+                        | Entry::Lost(_)
+                        | Entry::Lacks(_) => {}
                     }
                     self.entries.push(entry);
                 }

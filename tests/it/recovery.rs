@@ -235,7 +235,10 @@ impl World {
                                 owner.task.handle(Input::Completed { comparison, name: &name });
                             }
                         }
-                        Entry::Claim { .. } | Entry::Vitals(_) => {}
+                        Entry::Claim { .. }
+                        | Entry::Vitals(_)
+                        | Entry::Lost(_)
+                        | Entry::Lacks(_) => {}
                     }
                 }
             }
@@ -323,7 +326,7 @@ impl Said {
                         total.2 += arm.overrides;
                     }
                 }
-                Entry::Claim { .. } | Entry::Fact(_) => {}
+                Entry::Claim { .. } | Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
             }
         }
         said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();

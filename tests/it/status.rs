@@ -235,6 +235,66 @@ fn what_a_new_owner_reads_again_is_asked_of_the_broker() {
 }
 
 #[test]
+fn a_loss_stops_a_run_unless_it_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |brokers: &str, more: &[&str]| {
+        let kafka = format!("kafka: {{brokers: '{brokers}'}}\nhttp: {{listen: none}}\n");
+        pipeline(folder.path(), &kafka);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
+        command.args(["run", "p.yaml", "--until-end"]).args(more).current_dir(folder.path());
+        let done = command.output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    let broker = || EmbeddedBroker::start(&["a", "b", "parallax.control"], 2).unwrap();
+    let send = |broker: &EmbeddedBroker, seed: u64, requests: u64, later_s: i64| {
+        let scenario = Scenario::fraud(seed);
+        let start_us = scenario.start_us + later_s * 1_000_000;
+        let scenario = Scenario { requests, rate: 20.0, partitions: 2, start_us, ..scenario };
+        let topics = ["a".to_owned(), "b".to_owned()];
+        let endpoint = broker.endpoint("any");
+        to_kafka(scenario, &endpoint, &topics, Pace::Full, &Stop::default()).unwrap();
+        endpoint.brokers
+    };
+    let first = broker();
+    assert_eq!(run(&send(&first, 1, 4000, 0), &[]).0, Some(0));
+    // The topics are made anew and hold later traffic, less of it.
+    let anew = broker();
+    let brokers = send(&anew, 2, 1000, 600);
+    let (code, said) = run(&brokers, &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--accept-loss"), "{said}");
+    let (code, said) = run(&brokers, &["--accept-loss"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("goes on without them"), "{said}");
+    send(&anew, 3, 1000, 700);
+    assert_eq!(run(&brokers, &[]).0, Some(0), "a successor knows of it");
+    let frames = FileLog::read_only(&folder.path().join("state")).unwrap().frames;
+    for partition in 0..2 {
+        let entries = frames[&Stream::Task(partition)].iter().filter_map(|f| match &f.body {
+            Body::Task(entry) => Some(entry.as_ref()),
+            Body::Evaluator(_) => None,
+        });
+        let entries: Vec<&Entry> = entries.collect();
+        let lost: Vec<usize> =
+            (0..entries.len()).filter(|&n| matches!(entries[n], Entry::Lost(_))).collect();
+        assert_eq!(lost.len(), 2, "one of each input");
+        let since = entries[lost[1]..].iter().filter_map(|entry| match entry {
+            Entry::Closed(closed) => Some(&closed.panes),
+            _ => None,
+        });
+        let panes: Vec<_> = since.flatten().collect();
+        assert!(panes[0].partial && !panes[panes.len() - 1].partial, "{panes:#?}");
+        let vitals = entries[lost[1]..].iter().filter_map(|entry| match entry {
+            Entry::Vitals(vitals) => vitals.arms[0].counts.get(&Default::default()),
+            _ => None,
+        });
+        let counted: u64 = vitals.map(|counts| counts.requests).sum();
+        // What may be the rest of a topic that was cut short isn't counted twice.
+        assert!((400..600).contains(&counted), "{counted} are counted that came after it");
+    }
+}
+
+#[test]
 fn a_pipeline_that_never_ran_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     pipeline(folder.path(), "http: {listen: none}\n");

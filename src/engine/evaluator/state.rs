@@ -75,7 +75,7 @@ impl State {
         feed.position = position;
         match entry {
             Entry::Claim { .. } => feed.epoch = Epoch(position),
-            Entry::Fact(_) => {}
+            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
             Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
             Entry::Closed(closed) => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {

@@ -17,6 +17,7 @@ use anyhow::Result;
 use super::clock::idle;
 use super::log::{Body, Log, Stream};
 use super::metrics::Counters;
+use super::source::Gap;
 use crate::engine::evaluator::{self, Evaluator};
 use crate::engine::{self, ReadAgain, Task};
 use crate::model::entry::{Vitals, Weighing};
@@ -181,6 +182,25 @@ impl Driver {
     /// The inputs end: no task is ever missing, however far it lies behind the others.
     pub const fn set_bounded(&mut self) {
         self.bounded = true;
+    }
+
+    /// Records that are gone stop nothing: what may lack them is marked.
+    pub const fn accept_loss(&mut self) {
+        self.tasks.accepts_loss = true;
+    }
+
+    /// Whether records that are gone stop nothing.
+    #[must_use]
+    pub const fn accepts_loss(&self) -> bool {
+        self.tasks.accepts_loss
+    }
+
+    /// An input of a task that has just begun no longer holds what is to be read: writes that down; the
+    /// task begins again once it was read back.
+    pub fn lose(&mut self, partition: u32, gap: Gap) {
+        if let Some(task) = self.task_mut(partition) {
+            task.lose(gap.input, (gap.first, gap.end));
+        }
     }
 
     /// Comparisons are held whatever they need: the inputs end.

@@ -31,6 +31,8 @@ pub(super) struct Tasks {
     pub(super) begun: Vec<Begun>,
     pub(super) superseded: Vec<u32>,
     in_flight: InFlight,
+    /// Records that are gone are gone round.
+    pub(super) accepts_loss: bool,
     /// Vitals that a recorded run says come next, by task.
     pub(super) expected: BTreeMap<u32, Vitals>,
 }
@@ -78,6 +80,13 @@ pub struct Begun {
     pub offsets: Vec<i64>,
     /// Offsets up to which an earlier owner read, by input; the inputs must reach them.
     pub horizons: Vec<(usize, i64)>,
+}
+
+impl Begun {
+    fn of(partition: u32, task: &Task) -> Self {
+        let offsets = (0..task.inputs()).map(|input| task.position(input)).collect();
+        Self { partition, offsets, horizons: task.horizons().collect() }
+    }
 }
 
 impl Holding {
@@ -168,6 +177,7 @@ impl Tasks {
             begun: Vec::new(),
             superseded: Vec::new(),
             in_flight: InFlight::new(),
+            accepts_loss: false,
             expected: BTreeMap::new(),
         }
     }
@@ -218,13 +228,16 @@ impl Tasks {
         counters: &mut Counters,
     ) -> Result<bool> {
         let mut moved = false;
-        let Self { holdings, log, in_flight: on_their_way, expected, spec, .. } = self;
+        let Self { holdings, log, in_flight: on_their_way, expected, spec, accepts_loss, .. } =
+            self;
         for (&partition, holding) in holdings {
             let Holding::Owned { epoch, task, in_flight, behind } = holding else { continue };
             let stream = Stream::Task(partition);
             loop {
                 let again = || behind.as_mut().and_then(|behind| behind.task.poll());
-                let Some(effect) = task.poll().or_else(again) else { break };
+                let own = task.poll();
+                let is_own = own.is_some();
+                let Some(effect) = own.or_else(again) else { break };
                 moved = true;
                 match effect {
                     Effect::Append(entry) => {
@@ -251,6 +264,11 @@ impl Tasks {
                         letters
                             .put(partition, &letter)
                             .context("put an unreadable record aside")?;
+                    }
+                    Effect::Differs(differs) if is_own && *accepts_loss => {
+                        tracing::warn!(partition, "{}", explain(spec, partition, differs));
+                        *behind = None;
+                        task.lose_different(differs);
                     }
                     Effect::Differs(differs) => bail!(explain(spec, partition, differs)),
                 }
@@ -307,6 +325,9 @@ impl Tasks {
                         task.handle(engine::Input::Refused(fact));
                     } else if let Body::Task(entry) = &frame.body {
                         take((task, behind.as_mut()), entry, owner, tables)?;
+                        if matches!(entry.as_ref(), Entry::Lost(_)) && !task.awaits_loss() {
+                            self.begun.push(Begun::of(partition, task));
+                        }
                     }
                 }
             }
@@ -342,11 +363,8 @@ impl Tasks {
         let removed = tables.clear_older(owner)?;
         let known = entries.iter().map(|(_, entry)| entry.as_ref());
         let task = Task::recover(Arc::clone(&self.spec), partition, known, &in_place);
-        let inputs = 0..=self.spec.candidates.len();
-        let offsets = inputs.map(|input| task.position(input)).collect();
-        let horizons = task.horizons().collect();
         tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
-        self.begun.push(Begun { partition, offsets, horizons });
+        self.begun.push(Begun::of(partition, &task));
         let task = Box::new(task);
         self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0, behind: None });
         Ok(())
@@ -380,7 +398,8 @@ fn take(
                 }
             }
         }
-        Entry::Claim { .. } | Entry::Vitals(_) => {}
+        Entry::Lost(loss) => task.handle(engine::Input::Lost(*loss)),
+        Entry::Claim { .. } | Entry::Vitals(_) | Entry::Lacks(_) => {}
     }
     Ok(())
 }
@@ -393,7 +412,7 @@ fn pairs_file(comparison: u8, first: crate::model::time::EventTime, name: String
 fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
     let closed = entries.iter().filter_map(|(_, entry)| match entry.as_ref() {
         Entry::Closed(closed) => Some(closed.comparison),
-        Entry::Claim { .. } | Entry::Fact(_) | Entry::Vitals(_) => None,
+        _ => None,
     });
     closed.collect::<BTreeSet<u8>>().len() == comparisons
 }
@@ -461,6 +480,6 @@ fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
     format!(
         "the topic of {arm}, partition {partition}, holds other records from offset {from} to {to} than were \
          read before the restart: it was recreated, or is another topic; nothing was decided from them. \
-         Restore it, or begin anew with a log of its own"
+         Restore it, or begin anew with a log of its own; `run --accept-loss` goes on with what is there"
     )
 }

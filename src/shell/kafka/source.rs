@@ -19,7 +19,7 @@ use super::client::{client_config, connect_error};
 use super::ends::{self, EndsClient, ask};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::shell::clock::{HostClock, idle, monotonic};
-use crate::shell::source::{Ends, Source, SourceError, Take};
+use crate::shell::source::{Ends, Gap, Source, SourceError, Take};
 
 /// How long the cluster may take to answer at the start.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -97,27 +97,29 @@ impl KafkaSource {
         Ok(ends)
     }
 
-    fn check_held(
+    /// Inputs that don't hold what is to be read.
+    fn not_held(
         &self,
         partition: u32,
         offsets: &[i64],
         horizons: &[(usize, i64)],
-    ) -> Result<(), SourceError> {
+    ) -> Result<Vec<Gap>, SourceError> {
+        let mut gaps = Vec::new();
         for (input, (topic, offset)) in self.topics.iter().zip(offsets).enumerate() {
             let horizon = horizons.iter().find(|(of, _)| *of == input).map_or(0, |(_, to)| *to);
             if *offset < 0 || *offset == 0 && horizon == 0 {
                 continue;
             }
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
-            let (low, high) = self
+            let (first, end) = self
                 .asker
                 .fetch_watermarks(topic, number, DEADLINE)
                 .map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
-            if *offset < low || high < horizon.max(*offset) {
-                return Err(lost(topic, partition, *offset, Some((low, high, horizon))));
+            if *offset < first || end < horizon.max(*offset) {
+                gaps.push(Gap { input, first, end });
             }
         }
-        Ok(())
+        Ok(gaps)
     }
 
     fn list(&self, partition: u32, offsets: &[i64]) -> Result<TopicPartitionList, SourceError> {
@@ -144,7 +146,13 @@ impl Source for KafkaSource {
         horizons: &[(usize, i64)],
     ) -> Result<(), SourceError> {
         self.end(partition);
-        self.check_held(partition, offsets, horizons)?;
+        if let Some(Gap { input, first, end }) =
+            self.not_held(partition, offsets, horizons)?.into_iter().next()
+        {
+            let horizon = horizons.iter().find(|(of, _)| *of == input).map_or(0, |(_, to)| *to);
+            let held = Some((first, end, horizon));
+            return Err(lost(&self.topics[input], partition, offsets[input], held));
+        }
         let list = self.list(partition, offsets)?;
         let queue = |(topic, offset): (&String, &i64)| {
             if *offset < 0 { None } else { Queue::split(&self.consumer, topic, partition) }
@@ -157,6 +165,15 @@ impl Source for KafkaSource {
         self.consumer
             .incremental_assign(&list)
             .map_err(|error| connect_error(&self.endpoint, &error.to_string()))
+    }
+
+    fn gaps(
+        &mut self,
+        partition: u32,
+        offsets: &[i64],
+        horizons: &[(usize, i64)],
+    ) -> Result<Vec<Gap>, SourceError> {
+        self.not_held(partition, offsets, horizons)
     }
 
     fn end(&mut self, partition: u32) {
@@ -333,7 +350,8 @@ fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>)
         offset,
         reason: format!(
             "{held}records that recovery needs are gone (retention overtook the job, or the topic was \
-             recreated); raise the topic's retention, or begin anew with an empty log"
+             recreated); raise the topic's retention, and begin anew with an empty log, or go on without them: \
+             `run --accept-loss` marks what may lack them"
         ),
     }
 }

@@ -66,7 +66,11 @@ impl Body {
         match self {
             Self::Task(entry) => match **entry {
                 Entry::Claim { nonce, .. } => Some(nonce),
-                Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) => None,
+                Entry::Fact(_)
+                | Entry::Vitals(_)
+                | Entry::Closed(_)
+                | Entry::Lost(_)
+                | Entry::Lacks(_) => None,
             },
             Self::Evaluator(weighing) => match **weighing {
                 Weighing::Claim { nonce, .. } => Some(nonce),

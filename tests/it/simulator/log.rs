@@ -335,7 +335,7 @@ fn append_step(body: &Body) -> Step {
     match body {
         Body::Task(entry) => match entry.as_ref() {
             Entry::Claim { .. } => Step::AppendClaim,
-            Entry::Fact(_) => Step::AppendFact,
+            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => Step::AppendFact,
             Entry::Vitals(_) => Step::AppendVitals,
             Entry::Closed(_) => Step::AppendClosed,
         },

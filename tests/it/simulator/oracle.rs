@@ -73,7 +73,7 @@ impl Said {
                 }
             }
             Entry::Vitals(vitals) => self.count(vitals),
-            Entry::Claim { .. } | Entry::Fact(_) => {}
+            Entry::Claim { .. } | Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
         }
     }
 

@@ -1,0 +1,179 @@
+//! Records that are gone: accepted, written down, gone round.
+//!
+//! In: what an input holds of what an earlier owner read. Out: a loss for the log; read back, the input
+//! begins anew behind it. Holds: closed panes stand; panes that may lack records are marked, and what has
+//! no counterpart in them is no evidence; a successor that reads the loss goes on just the same. Knows
+//! nothing of: why records are gone, who accepts it.
+
+use super::closing::Comparison;
+use super::effect::{Differs, Effect};
+use super::inlet::Inlet;
+use super::task::{Task, begins_at};
+use crate::model::entry::{Entry, Fact};
+use crate::model::loss::{Lack, Loss};
+use crate::model::time::EventTime;
+
+impl Task {
+    /// An input whose first record is `first` and whose end is `end` no longer holds what this owner has
+    /// to read: says so in the log. Whether it is so.
+    pub fn lose(&mut self, input: usize, (first, end): (i64, i64)) -> bool {
+        let Some(inlet) = self.inlets.get(input) else { return false };
+        let (from, read_to) = inlet.again();
+        let vitals = inlet.vitals.flushed();
+        let (needed, number) = (read_to.max(from), inlet.number());
+        let loss = if from < first {
+            // Retention overtook the reader; beyond the end nothing was ever read of this topic.
+            let whole = end < needed;
+            let vitals = if whole { first } else { vitals.max(first) };
+            let max = self.least_max(input, first, needed <= first);
+            Loss {
+                input: number,
+                from,
+                to: if whole { needed.max(first) } else { first },
+                next: first,
+                whole,
+                max,
+                vitals,
+                until: first,
+            }
+        } else if end < needed {
+            // Cut short behind where reading begins, so far as can be told; else made anew.
+            let (next, vitals, until, max) = if from <= end {
+                (from, vitals.min(end), end, inlet.begun_at())
+            } else {
+                (first, first, first, self.least_max(input, first, true))
+            };
+            let (from, to) = (from.min(end), needed);
+            Loss { input: number, from, to, next, whole: true, max, vitals, until }
+        } else {
+            return false;
+        };
+        self.write_loss(loss);
+        true
+    }
+
+    /// Other records were found than an earlier owner read: says so in the log, and takes what is there
+    /// for what is left.
+    pub fn lose_different(&mut self, Differs { input, from, to }: Differs) {
+        // What was counted stays counted.
+        self.flush_vitals();
+        let Some(inlet) = self.inlets.get(input) else { return };
+        self.write_loss(Loss {
+            input: inlet.number(),
+            from,
+            to,
+            next: from,
+            whole: true,
+            max: inlet.begun_at(),
+            vitals: inlet.vitals.flushed(),
+            until: to,
+        });
+    }
+
+    /// Whether a loss is on its way through the log.
+    #[must_use]
+    pub const fn awaits_loss(&self) -> bool {
+        self.losses_in_flight != 0
+    }
+
+    fn write_loss(&mut self, loss: Loss) {
+        self.inlets[usize::from(loss.input)].fact_in_flight = true;
+        self.losses_in_flight += 1;
+        self.effects.push_back(Effect::Append(Entry::Lost(loss)));
+    }
+
+    /// What the running max of an input is at least at `offset`, given that records may be missing before
+    /// it; `all_read` is whether everything that closed panes lies before it.
+    fn least_max(&self, input: usize, offset: i64, all_read: bool) -> EventTime {
+        let inlet = &self.inlets[input];
+        let facts = inlet.facts_from(i64::MIN).filter(|fact| fact.offset <= offset);
+        let mut max = facts.map(|fact: Fact| fact.time).fold(inlet.begun_at(), EventTime::max);
+        let users =
+            self.comparisons.iter().filter(|c| input == 0 || usize::from(c.number) + 1 == input);
+        for comparison in users.filter(|c| all_read && c.closed_to != EventTime::START) {
+            let time = self.spec.time;
+            max = max.max(comparison.closed_to.plus(time.wait).plus(time.skew));
+        }
+        max
+    }
+
+    /// A loss was read back: the comparisons that it moves, and their input, begin anew behind it.
+    pub(super) fn obey_loss(&mut self, loss: &Loss) {
+        let input = usize::from(loss.input);
+        let arm = usize::from(input != 0);
+        if self.inlets.len() <= input {
+            return;
+        }
+        self.losses_in_flight = self.losses_in_flight.saturating_sub(1);
+        self.inlets[input].fact_in_flight = false;
+        let users = self.comparisons.iter_mut().filter(|c| c.resume[arm].input == loss.input);
+        let mut moved = false;
+        for comparison in users.filter(|c| loss.moves(&c.resume[arm])) {
+            comparison.resume[arm] = loss.point();
+            comparison.lacks[arm].begin(loss);
+            comparison.lost = comparison.closed_to != EventTime::START;
+            // Rows that aren't in a file can't be written again.
+            comparison.rows_to = comparison.rows_to.max(comparison.closed_to);
+            match &mut comparison.parked {
+                None => moved = true,
+                Some(parked) => parked.resume[arm] = loss.point(),
+            }
+        }
+        let reads = |c: &Comparison| c.resume[arm].input == loss.input && c.parked.is_none();
+        let only_vitals = !self.comparisons.iter().any(reads);
+        let is_before = loss.whole || self.inlets[input].position() < loss.next;
+        if moved || only_vitals && is_before {
+            let point =
+                begins_at(&self.comparisons, loss.input, |c| c.parked.is_some(), loss.vitals);
+            let facts: Vec<Fact> =
+                self.inlets[input].facts_from(i64::MIN).filter(|_| !loss.whole).collect();
+            self.inlets[input] = Inlet::new(&self.spec, point, &facts, loss.vitals);
+            self.look_for_ends();
+            self.inlets[input].obey_due();
+        }
+        self.advance();
+    }
+
+    /// Inputs of which a comparison lacks records look for where that ends.
+    pub(super) fn look_for_ends(&mut self) {
+        for comparison in self.comparisons.iter().filter(|c| c.parked.is_none()) {
+            for (arm, lacks) in comparison.lacks.iter().enumerate() {
+                if let Some(until) = lacks.until {
+                    let input = comparison.resume[arm].input;
+                    self.inlets[usize::from(input)].look_for_end(until);
+                }
+            }
+        }
+    }
+
+    /// Writes down up to when records are missing, as soon as that is known: before any pane is closed
+    /// that depends on it.
+    pub(super) fn note_ends(&mut self) {
+        for inlet in &mut self.inlets {
+            let Some((until, to)) = inlet.take_gap_end() else { continue };
+            let input = inlet.number();
+            let arm = usize::from(input != 0);
+            for of in self.comparisons.iter_mut().filter(|c| c.parked.is_none()) {
+                let is_it = of.resume[arm].input == input && of.lacks[arm].until == Some(until);
+                if is_it {
+                    of.lacks[arm].end(until, to);
+                    let lack = Lack { comparison: of.number, input, until, to };
+                    self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
+                }
+            }
+        }
+    }
+
+    /// Says again which panes may lack records, while some that are read again may: a new owner needn't
+    /// look further back than to the last entry.
+    pub(super) fn repeat_lacks(&mut self, at: usize) {
+        let need = self.need(at);
+        let Comparison { number, lacks, .. } = self.comparisons[at];
+        for (lacks, input) in lacks.iter().zip([0, number + 1]) {
+            if need < lacks.to && lacks.until.is_none() {
+                let lack = Lack { comparison: number, input, until: 0, to: lacks.to };
+                self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
+            }
+        }
+    }
+}
