@@ -15,7 +15,8 @@ use parallax::shell::generate::{Pace, to_kafka};
 use parallax::shell::http::{self, Published, Snapshot};
 use parallax::shell::kafka::mock::EmbeddedBroker;
 use parallax::shell::log::file::FileLog;
-use parallax::shell::log::{Body, Log as _, Stream};
+use parallax::shell::log::kafka::{KafkaLog, LogTopics};
+use parallax::shell::log::{Begin, Body, Log, Stream};
 use parallax::shell::stop::Stop;
 use serde_json::{Value, json};
 
@@ -115,8 +116,16 @@ fn lived(pipeline: &Pipeline) -> World {
 /// Writes what an engine wrote down into a log in a folder.
 fn write_down(folder: &Path, pipeline: &Pipeline, world: &World) {
     let (mut log, _) = FileLog::open(&folder.join("state"), 2).unwrap();
+    write_to(&mut log, pipeline, world);
+}
+
+/// Writes what an engine wrote down into a log; it is durable then.
+fn write_to(log: &mut dyn Log, pipeline: &Pipeline, world: &World) {
     let claim = Weighing::Claim { nonce: 7, config: pipeline.spec.config_hash };
-    log.read(Stream::Evaluator, parallax::shell::log::Begin::Behind(0)).unwrap();
+    for stream in [Stream::Task(0), Stream::Task(1), Stream::Evaluator] {
+        log.read(stream, Begin::Behind(0)).unwrap();
+    }
+    let mut written = 1 + world.logs.iter().map(Vec::len).sum::<usize>();
     for (partition, entries) in (0..).zip(&world.logs) {
         for (at, (_, entry)) in entries.iter().enumerate() {
             let body = Body::Task(Arc::new(entry.clone()));
@@ -127,8 +136,14 @@ fn write_down(folder: &Path, pipeline: &Pipeline, world: &World) {
     // The control topic's word on the signal is lost.
     for entry in world.weighings.iter().filter(|entry| !matches!(entry, Weighing::Sent { .. })) {
         log.append(Stream::Evaluator, 1, Body::Evaluator(Arc::new(entry.clone()))).unwrap();
+        written += 1;
     }
-    while log.poll().unwrap().is_some() {}
+    while written != 0 {
+        match log.poll().unwrap() {
+            Some(_) => written -= 1,
+            None => std::thread::yield_now(),
+        }
+    }
 }
 
 #[test]
@@ -232,6 +247,33 @@ fn what_a_new_owner_reads_again_is_asked_of_the_broker() {
     let after = document(folder.path());
     assert_eq!(input(&after, "horizon"), input(&before, "horizon") + 500);
     assert_eq!(after["problems"], json!([]));
+}
+
+#[test]
+fn a_log_on_kafka_tells_the_same_as_one_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = pipeline(folder.path(), "http: {listen: none}\n");
+    let world = lived(&in_folder);
+    write_down(folder.path(), &in_folder, &world);
+    let wanted = document(folder.path());
+    let broker = EmbeddedBroker::start(&["a", "b", "x", "x.evaluator"], 2).unwrap();
+    let endpoint = broker.endpoint("any");
+    let text = std::fs::read_to_string(folder.path().join("p.yaml")).unwrap();
+    let text = text.replace("directory: state", "topic: x");
+    let kafka = format!("kafka: {{brokers: '{}'}}\n", endpoint.brokers);
+    std::fs::write(folder.path().join("p.yaml"), text + &kafka).unwrap();
+    let mut log = KafkaLog::new(&endpoint, LogTopics::new("x")).unwrap();
+    write_to(&mut log, &in_folder, &world);
+    let said = document(folder.path());
+    let told = |document: &Value, task: usize, name: &str| document["tasks"][task][name].clone();
+    for (task, name) in [0, 1].into_iter().flat_map(|task| {
+        ["epoch", "claimed", "last_entry", "comparisons", "facts"].map(|name| (task, name))
+    }) {
+        assert_eq!(told(&said, task, name), told(&wanted, task, name), "{name} of {task}");
+    }
+    assert_eq!(said["evaluator"], wanted["evaluator"]);
+    let problem = said["problems"][0].as_str().unwrap();
+    assert!(problem.contains("a/0 ends at 0, and was read up to 1320"), "{problem}");
 }
 
 #[test]
