@@ -52,6 +52,34 @@ impl Task {
         true
     }
 
+    /// The same of a parked comparison, which is to be read again behind the others.
+    pub fn lose_parked(&mut self, comparison: u8, input: usize, first: i64) -> bool {
+        let arm = usize::from(input != 0);
+        let of = self.comparisons.get(usize::from(comparison));
+        let parked = of.and_then(|of| Some((of, of.parked.as_ref()?)));
+        let Some((of, parked)) = parked.filter(|(_, p)| p.resume[arm].offset < first) else {
+            return false;
+        };
+        let point = parked.resume[arm];
+        let facts = parked.facts.iter().filter(|f| f.input == point.input && f.offset <= first);
+        let mut max = facts.map(|fact| fact.time).fold(point.max, EventTime::max);
+        if of.closed_to != EventTime::START && of.resume[arm].read_to <= first {
+            max = max.max(of.closed_to.plus(self.spec.time.wait).plus(self.spec.time.skew));
+        }
+        self.flush_vitals();
+        self.write_loss(Loss {
+            input: point.input,
+            from: point.offset,
+            to: first,
+            next: first,
+            whole: false,
+            max,
+            vitals: self.inlets[input].vitals.flushed().max(first),
+            until: first,
+        });
+        true
+    }
+
     /// Other records were found than an earlier owner read: says so in the log, and takes what is there
     /// for what is left.
     pub fn lose_different(&mut self, Differs { input, from, to }: Differs) {
@@ -113,6 +141,7 @@ impl Task {
             comparison.lacks[arm].begin(loss);
             comparison.lost = comparison.closed_to != EventTime::START;
             // Rows that aren't in a file can't be written again.
+            comparison.rows = Vec::new();
             comparison.rows_to = comparison.rows_to.max(comparison.closed_to);
             match &mut comparison.parked {
                 None => moved = true,

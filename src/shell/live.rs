@@ -360,9 +360,17 @@ impl Live<'_> {
         if round.second.is_none() {
             round.second = Some((self.reopen)().context("open the inputs a second time")?);
         }
-        if let Some(second) = &mut round.second {
-            second.begin(partition, &offsets, &[])?;
+        let Some(second) = &mut round.second else { return Ok(()) };
+        if self.driver.accepts_loss() {
+            let gaps = second.gaps(partition, &offsets, &[])?;
+            if !gaps.is_empty() && self.driver.lose_parked(partition, &gaps) {
+                let said =
+                    "Records of a parked comparison are gone; it goes on without them, marked.";
+                tracing::warn!(partition, comparison, "{said}");
+                return Ok(());
+            }
         }
+        second.begin(partition, &offsets, &[])?;
         Ok(())
     }
 

@@ -203,6 +203,12 @@ impl Driver {
         }
     }
 
+    /// The same of the parked comparison that a second cursor was to catch up with; whether a loss is
+    /// written down.
+    pub fn lose_parked(&mut self, partition: u32, gaps: &[Gap]) -> bool {
+        self.tasks.holdings.get_mut(&partition).is_some_and(|holding| holding.lose_parked(gaps))
+    }
+
     /// Comparisons are held whatever they need: the inputs end.
     pub fn never_park(&mut self) {
         self.tasks.running().for_each(Task::never_park);

@@ -15,6 +15,7 @@ use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
 use crate::model::spec::PipelineSpec;
 use crate::shell::log::{Begin, Body, Log, LogFrame, Stream, valid};
 use crate::shell::metrics::Counters;
+use crate::shell::source::Gap;
 use crate::shell::tables::Owner;
 
 /// Frames of a log that a new owner looks at first, from the end.
@@ -116,6 +117,9 @@ impl Holding {
     /// Catches up with a parked comparison, if one can be; where it has to read.
     pub(super) fn catch_up(&mut self, at_all: bool) -> Option<(u8, Vec<i64>)> {
         let Self::Owned { task, behind: behind @ None, .. } = self else { return None };
+        if task.awaits_loss() {
+            return None;
+        }
         let comparison = task.parked().find(|c| at_all || task.can_catch_up(*c))?;
         let again = task.catch_up(comparison)?;
         let input = usize::from(comparison) + 1;
@@ -125,6 +129,14 @@ impl Holding {
             (0..count).map(|at| if reads(at) { again.position(at) } else { -1 }).collect();
         *behind = Some(Behind { comparison, task: Box::new(again) });
         Some((comparison, offsets))
+    }
+
+    /// The second cursor can't read from there: it is given up. Whether a loss is written down.
+    pub(super) fn lose_parked(&mut self, gaps: &[Gap]) -> bool {
+        let Self::Owned { task, behind, .. } = self else { return false };
+        let Some(Behind { comparison, .. }) = behind.take() else { return false };
+        let lost = gaps.iter().filter(|gap| task.lose_parked(comparison, gap.input, gap.first));
+        lost.count() != 0
     }
 
     /// The second cursor, and the first one's positions, beyond which it doesn't read.
@@ -326,6 +338,7 @@ impl Tasks {
                     } else if let Body::Task(entry) = &frame.body {
                         take((task, behind.as_mut()), entry, owner, tables)?;
                         if matches!(entry.as_ref(), Entry::Lost(_)) && !task.awaits_loss() {
+                            *behind = None;
                             self.begun.push(Begun::of(partition, task));
                         }
                     }
