@@ -349,12 +349,14 @@ impl Driver {
     }
 
     /// Carries out everything, what has to be waited for included, but not for ever: what the log or the
-    /// control topic doesn't take is done again by whoever goes on.
+    /// control topic doesn't take is done again by whoever goes on. The evaluator reads the tasks' streams
+    /// by itself, and may be later than they are.
     fn drain(&mut self) -> Result<()> {
         let Patience { looks, pause } = self.patience;
         for look in 0..looks {
             self.settle()?;
-            if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 {
+            let is_read = self.seat.has_read(&self.tasks.read_to);
+            if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 && is_read {
                 return Ok(());
             }
             if look % (looks / SENT_AGAIN).max(1) == 0 {

@@ -31,6 +31,8 @@ pub(super) struct Seat {
     nonce: u64,
     state: State,
     in_flight: InFlight,
+    /// Up to where the tasks' streams were read, while it is here.
+    read_to: BTreeMap<u32, u64>,
     /// Signals that the control topic hasn't taken yet, and whether the first is on its way.
     unsent: VecDeque<Signal>,
     sending: bool,
@@ -69,6 +71,7 @@ impl Seat {
             nonce,
             state: State::Empty,
             in_flight: InFlight::new(),
+            read_to: BTreeMap::new(),
             unsent: VecDeque::new(),
             sending: false,
             superseded: false,
@@ -94,6 +97,7 @@ impl Seat {
     pub(super) fn release(&mut self) {
         self.state = State::Empty;
         self.in_flight.clear();
+        self.read_to.clear();
         self.unsent.clear();
         self.sending = false;
         self.log.forget(Stream::Evaluator);
@@ -126,6 +130,12 @@ impl Seat {
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.values().sum::<usize>() + self.unsent.len()
+    }
+
+    /// Whether it has read what tasks read back of their own streams; true where it isn't here.
+    pub(super) fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
+        let behind = |(task, to): (&u32, &u64)| self.read_to.get(task).is_some_and(|at| at < to);
+        !streams.iter().any(behind)
     }
 
     /// Tells the leading evaluator what happened.
@@ -259,6 +269,9 @@ impl Seat {
     }
 
     fn take_task(&mut self, task: u32, frame: &LogFrame) {
+        if let Some(at) = self.read_to.get_mut(&task) {
+            *at = frame.position;
+        }
         let (State::Leads { evaluator, tasks, .. } | State::Follows { evaluator, tasks, .. }) =
             &mut self.state
         else {
@@ -353,6 +366,7 @@ impl Seat {
         for task in 0..self.partitions {
             let (position, epoch) = evaluator.taken_of(task as usize);
             self.log.read(Stream::Task(task), Begin::Behind(position))?;
+            self.read_to.insert(task, position);
             tasks.push(epoch);
         }
         let since = last.map_or(0, |at| at + 1);

@@ -34,6 +34,8 @@ pub(super) struct Tasks {
     in_flight: InFlight,
     /// Records that are gone are gone round.
     pub(super) accepts_loss: bool,
+    /// Up to where each stream that is owned here was read back.
+    pub(super) read_to: BTreeMap<u32, u64>,
     /// Vitals that a recorded run says come next, by task.
     pub(super) expected: BTreeMap<u32, Vitals>,
 }
@@ -190,6 +192,7 @@ impl Tasks {
             superseded: Vec::new(),
             in_flight: InFlight::new(),
             accepts_loss: false,
+            read_to: BTreeMap::new(),
             expected: BTreeMap::new(),
         }
     }
@@ -209,6 +212,7 @@ impl Tasks {
     pub(super) fn release(&mut self, partition: u32) {
         self.holdings.remove(&partition);
         self.in_flight.remove(&Stream::Task(partition));
+        self.read_to.remove(&partition);
         self.log.forget(Stream::Task(partition));
     }
 
@@ -309,6 +313,7 @@ impl Tasks {
                     }
                 }
                 Holding::Owned { epoch, task, in_flight, behind } => {
+                    self.read_to.insert(partition, frame.position);
                     if frame.body.claim().is_some() {
                         tracing::warn!(
                             partition,
