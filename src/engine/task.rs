@@ -186,6 +186,12 @@ impl Task {
         self.inlets.len()
     }
 
+    /// Whether vitals are what is asked next: what they counted as unreadable must be put aside before.
+    #[must_use]
+    pub fn is_next_vitals(&self) -> bool {
+        matches!(self.effects.front(), Some(Effect::Append(Entry::Vitals(_))))
+    }
+
     /// Next offset to read of an input.
     #[must_use]
     pub fn position(&self, input: usize) -> i64 {

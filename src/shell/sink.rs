@@ -1,14 +1,13 @@
 //! Where signals and unreadable records go: a topic, or a file.
 //!
 //! In: signals, dead letters. Out: CloudEvents; the records unchanged with the reason beside them.
-//! Holds: `poll` says when the signal is taken for good; letters are taken for good at `flush`.
+//! Holds: `poll` says when the signal is taken for good; letters are when `flush` says so.
 //! Knows nothing of: what they mean.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -17,9 +16,6 @@ use super::driver::{LetterSink, SignalSink};
 use super::kafka::producer::{ControlProducer, DeadLetterProducer};
 use crate::engine::DeadLetter;
 use crate::model::signal::Signal;
-
-/// How long letters may take.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Signals on their way, one at a time.
 #[derive(Debug)]
@@ -162,10 +158,13 @@ impl LetterSink for Letters {
         }
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<bool> {
         match self {
-            Self::Topic(producer, _) => producer.flush(FLUSH_DEADLINE).map_err(anyhow::Error::from),
-            Self::File(lines, _) => lines.sync().map_err(anyhow::Error::from),
+            Self::Topic(producer, _) => producer.flush().map_err(anyhow::Error::from),
+            Self::File(lines, _) => lines
+                .sync()
+                .map(|()| true)
+                .with_context(|| format!("write {}", lines.path.display())),
         }
     }
 }

@@ -76,11 +76,11 @@ pub trait LetterSink: Send {
     /// It can't be written.
     fn put(&mut self, partition: u32, letter: &DeadLetter) -> Result<()>;
 
-    /// Waits until all that were taken are there for good.
+    /// Whether all that were taken are there for good; doesn't wait for a topic.
     ///
     /// # Errors
     /// They can't be.
-    fn flush(&mut self) -> Result<()>;
+    fn flush(&mut self) -> Result<bool>;
 }
 
 /// What a driver needs of the world.

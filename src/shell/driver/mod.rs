@@ -365,8 +365,8 @@ impl Driver {
             idle(pause);
         }
         anyhow::bail!(
-            "the log or the control topic took nothing for {} s; nothing is lost: the next start goes on \
-             from what was written down",
+            "the log, the control topic or the dead-letter topic took nothing for {} s; nothing is lost: the \
+             next start goes on from what was written down",
             pause.saturating_mul(looks).as_secs()
         )
     }

@@ -22,6 +22,7 @@ use crate::shell::tables::Owner;
 const TAIL: u64 = 4096;
 /// A task waits while so many of its entries are on their way.
 const IN_FLIGHT_MAX: usize = 64;
+const ASIDE: &str = "put unreadable records aside";
 
 /// The tasks of a process.
 pub(super) struct Tasks {
@@ -173,9 +174,12 @@ impl Holding {
         true
     }
 
-    pub(super) const fn is_choked(&self) -> bool {
+    /// Too much is on its way: entries, or unreadable records that its vitals wait for.
+    pub(super) fn is_choked(&self) -> bool {
         match self {
-            Self::Owned { in_flight, .. } => IN_FLIGHT_MAX <= *in_flight,
+            Self::Owned { in_flight, task, .. } => {
+                IN_FLIGHT_MAX <= *in_flight || task.is_next_vitals()
+            }
             Self::Claimed { .. } => true,
         }
     }
@@ -228,8 +232,10 @@ impl Tasks {
         self.log.written()
     }
 
+    /// What is on its way through the log, or waits for unreadable records that are on theirs.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.values().sum()
+        let waits = |holding: &&Holding| holding.task().is_some_and(Task::is_next_vitals);
+        self.in_flight.values().sum::<usize>() + self.holdings.values().filter(waits).count()
     }
 
     pub(super) fn running(&mut self) -> impl Iterator<Item = &mut Task> {
@@ -250,6 +256,10 @@ impl Tasks {
             let Holding::Owned { epoch, task, in_flight, behind } = holding else { continue };
             let stream = Stream::Task(partition);
             loop {
+                // Vitals say that records were counted: those that couldn't be read may not be lost after it.
+                if task.is_next_vitals() && !letters.flush().context(ASIDE)? {
+                    break;
+                }
                 let again = || behind.as_mut().and_then(|behind| behind.task.poll());
                 let own = task.poll();
                 let is_own = own.is_some();
@@ -259,8 +269,6 @@ impl Tasks {
                     Effect::Append(entry) => {
                         if let Entry::Vitals(vitals) = &entry {
                             check(partition, vitals, expected.remove(&partition).as_ref())?;
-                            // Vitals say that these records were counted: they may not be lost after it.
-                            letters.flush().context("put unreadable records aside")?;
                         }
                         counters.entry(&entry);
                         let body = Body::Task(Arc::new(entry));
@@ -277,9 +285,7 @@ impl Tasks {
                     }
                     Effect::DeadLetter(letter) => {
                         counters.dead_letter(letter.reason);
-                        letters
-                            .put(partition, &letter)
-                            .context("put an unreadable record aside")?;
+                        letters.put(partition, &letter).context(ASIDE)?;
                     }
                     Effect::Differs(differs) if is_own && *accepts_loss => {
                         tracing::warn!(partition, "{}", explain(spec, partition, differs));

@@ -32,14 +32,28 @@ const LETTER_DEADLINE_MS: &str = "0";
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// librdkafka refused.
-    #[error("produce to {topic}")]
+    #[error("produce to {topic}: {reason}")]
     Refused {
         /// Topic.
         topic: String,
-        /// Why.
-        #[source]
-        source: KafkaError,
+        /// Why, and what to do.
+        reason: String,
     },
+}
+
+impl SendError {
+    fn refused(topic: &str, error: &KafkaError) -> Self {
+        let cure = match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                "; give this user WRITE and DESCRIBE on it, and start again: nothing is lost"
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                "; make the topic"
+            }
+            _ => "",
+        };
+        Self::Refused { topic: topic.to_owned(), reason: format!("{error}{cure}") }
+    }
 }
 
 /// Deliveries that failed since the last look, how many succeeded, and where the last one lies.
@@ -88,7 +102,7 @@ fn producer(
         .set("linger.ms", "0")
         .set("message.timeout.ms", deadline_ms)
         .create_with_context(context.clone())
-        .map_err(|source| SendError::Refused { topic: role.to_owned(), source })?;
+        .map_err(|error| SendError::refused(role, &error))?;
     Ok((producer, context))
 }
 
@@ -130,7 +144,7 @@ impl ControlProducer {
     /// The client can't be made.
     pub fn new(endpoint: &KafkaEndpoint, topic: &str) -> Result<Self, SendError> {
         let (producer, context) = producer(endpoint, "control", SIGNAL_DEADLINE_MS)?;
-        let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
+        let refused = |error: KafkaError| SendError::refused(topic, &error);
         let watcher: BaseConsumer = client_config(endpoint, "control-watcher")
             .set("group.id", &endpoint.group)
             .set("enable.auto.commit", "false")
@@ -177,16 +191,15 @@ impl ControlProducer {
         self.sending.clone_from(&signal.key);
         let headers = cloud_event_headers(signal);
         let record = BaseRecord::to(topic).key(&signal.key).payload(&signal.data).headers(headers);
-        let refused = |source| SendError::Refused { topic: topic.to_owned(), source };
-        self.producer.send(record).map_err(|(error, _)| refused(error))
+        self.producer.send(record).map_err(|(error, _)| SendError::refused(topic, &error))
     }
 
     /// What became of the one that was sent, once it is known; sending it again is harmless.
     pub fn poll(&mut self, topic: &str) -> Option<Result<(), SendError>> {
         self.producer.poll(Duration::ZERO);
         let Deliveries { done, offset, failed } = self.context.take();
-        if let Some(source) = failed {
-            return Some(Err(SendError::Refused { topic: topic.to_owned(), source }));
+        if let Some(error) = failed {
+            return Some(Err(SendError::refused(topic, &error)));
         }
         if done == 0 {
             return None;
@@ -272,26 +285,20 @@ impl DeadLetterProducer {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     self.producer.poll(Duration::from_millis(50));
                 }
-                Err((source, _)) => {
-                    return Err(SendError::Refused { topic: self.topic.clone(), source });
-                }
+                Err((error, _)) => return Err(SendError::refused(&self.topic, &error)),
             }
         }
     }
 
-    /// Waits until all letters are acknowledged.
+    /// Whether all letters are acknowledged.
     ///
     /// # Errors
-    /// Not in time, or one was refused.
-    pub fn flush(&self, deadline: Duration) -> Result<(), SendError> {
-        if self.producer.in_flight_count() == 0 {
-            return Ok(());
-        }
-        let refused = |source| SendError::Refused { topic: self.topic.clone(), source };
-        self.producer.flush(deadline).map_err(refused)?;
+    /// One was refused.
+    pub fn flush(&self) -> Result<bool, SendError> {
+        self.producer.poll(Duration::ZERO);
         match self.context.take().failed {
-            Some(error) => Err(refused(error)),
-            None => Ok(()),
+            Some(error) => Err(SendError::refused(&self.topic, &error)),
+            None => Ok(self.producer.in_flight_count() == 0),
         }
     }
 }
