@@ -161,6 +161,13 @@ impl Live<'_> {
             match change {
                 Change::Revoked => round.assigned = None,
                 Change::Assigned(list) => {
+                    anyhow::ensure!(
+                        list.iter().all(|partition| *partition < self.driver.partitions),
+                        "the group handed out partitions {list:?}, and the inputs had {} when this process started: \
+                         partitions were added, so that requests lie elsewhere; begin anew: another `log` and another \
+                         `output.directory`",
+                        self.driver.partitions
+                    );
                     let held: Vec<u32> = self.driver.holdings().map(|(p, _)| p).collect();
                     for partition in held.iter().filter(|held| !list.contains(held)) {
                         self.source.end(*partition);

@@ -504,6 +504,7 @@ fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
     format!(
         "the topic of {arm}, partition {partition}, holds other records from offset {from} to {to} than were \
          read before the restart: it was recreated, or is another topic; nothing was decided from them. \
-         Restore it, or begin anew with a log of its own; `run --accept-loss` goes on with what is there"
+         Restore it, or begin anew: another `log` and another `output.directory`; `run --accept-loss` goes on \
+         with what is there"
     )
 }

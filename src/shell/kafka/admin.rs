@@ -94,8 +94,8 @@ fn check_count(
         if end < crate::shell::clock::monotonic() || count != 0 && count != partitions as usize {
             return Err(SourceError::Topics(format!(
                 "the log topic {name} has {count} partitions and needs {partitions}, as many as the inputs; were \
-                 partitions added to the inputs? Then stop the producers until the job has caught up, and begin \
-                 anew with another `log.topic`"
+                 partitions added to the inputs? Then requests lie elsewhere since; begin anew: another `log` and \
+                 another `output.directory`"
             )));
         }
         crate::shell::clock::idle(Duration::from_millis(50));

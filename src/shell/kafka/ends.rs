@@ -1,6 +1,6 @@
-//! End offsets, asked by a client of their own on a thread of their own.
+//! End offsets and what the topics are, asked by a client of their own on a thread of their own.
 //!
-//! In: requests. Out: end offsets and when they were confirmed. Holds: one request at a time; the
+//! In: requests. Out: end offsets, when they were confirmed, what the topics were then. Holds: one request at a time; the
 //! engine never waits for it; the fetching client's long polls don't delay it. Knows nothing of: facts.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::describe::{Topic, describe};
 use crate::shell::clock::HostClock;
 use crate::shell::source::{Ends, SourceError};
 
@@ -22,7 +23,7 @@ const IMPATIENT: Duration = Duration::from_secs(1);
 /// Asks for end offsets.
 pub(super) struct EndsClient {
     requests: Option<SyncSender<HostClock>>,
-    answers: Receiver<Ends>,
+    answers: Receiver<(Ends, Option<Vec<Topic>>)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,7 +55,9 @@ impl EndsClient {
                     silent[input] = answer.is_err();
                     ends.extend(answer.unwrap_or_default());
                 }
-                if answer.send(Ends { confirmed, ends }).is_err() {
+                let deadline = if silent.contains(&true) { IMPATIENT } else { DEADLINE };
+                let described = describe(&consumer, &topics, deadline);
+                if answer.send((Ends { confirmed, ends }, described)).is_err() {
                     return;
                 }
             }
@@ -74,7 +77,7 @@ impl EndsClient {
     }
 
     /// The answer, once it is there: what could be had.
-    pub(super) fn take(&self) -> Option<Ends> {
+    pub(super) fn take(&self) -> Option<(Ends, Option<Vec<Topic>>)> {
         self.answers.try_recv().ok()
     }
 }

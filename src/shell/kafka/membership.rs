@@ -159,7 +159,8 @@ impl Membership {
         match counts.iter().find(|(_, count)| **count != self.topics.len()) {
             Some((partition, count)) => Err(SourceError::Topics(format!(
                 "the group {} handed out partition {partition} of only {count} of the {} inputs; another program \
-                 uses this group, or members read other topics: give this pipeline a `kafka.group` of its own",
+                 uses this group, members read other topics, or partitions were added to one of them: give this pipeline a \
+                 `kafka.group` of its own, and the inputs equal partition counts",
                 self.endpoint.group,
                 self.topics.len()
             ))),

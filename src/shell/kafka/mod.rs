@@ -7,6 +7,7 @@ pub mod admin;
 mod batch;
 pub mod bounds;
 mod client;
+mod describe;
 mod ends;
 pub mod membership;
 pub mod mock;

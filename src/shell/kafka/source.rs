@@ -16,6 +16,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::batch::Queue;
 use super::client::{client_config, connect_error};
+use super::describe::{Topic, describe};
 use super::ends::{self, EndsClient, ask};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::shell::clock::{HostClock, idle, monotonic};
@@ -23,6 +24,9 @@ use crate::shell::source::{Ends, Gap, Source, SourceError, Take};
 
 /// How long the cluster may take to answer at the start.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// How to go on where records are gone.
+const ANEW: &str = "What is in the tables stays right; to go on with what the topics hold now, begin anew: \
+                    another `log` and another `output.directory`";
 /// Fetched and not drained, over all partitions, in KiB.
 const FETCHED_KIB: u32 = 128 * 1024;
 
@@ -34,6 +38,11 @@ pub struct KafkaSource {
     // Queues before the consumer: they are dropped first.
     queues: Vec<Vec<Option<Queue>>>,
     positions: Vec<Vec<i64>>,
+    /// What the topics were when they were first described, and whether one was missing last time.
+    described: Option<Vec<Topic>>,
+    missing: bool,
+    /// Up to where they were read when they were last the same.
+    same_to: Vec<Vec<i64>>,
     ends: EndsClient,
     asker: Arc<BaseConsumer>,
     consumer: Arc<BaseConsumer>,
@@ -61,6 +70,7 @@ impl KafkaSource {
             "source",
             partitions.saturating_mul(u32::try_from(topics.len()).unwrap_or(1)),
         )?);
+        let described = describe(&asker, topics, DEADLINE);
         let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), partitions)?;
         let by_input = || topics.iter().map(|_| 0_i64).collect::<Vec<_>>();
         Ok(Self {
@@ -69,6 +79,9 @@ impl KafkaSource {
             partitions,
             queues: (0..partitions).map(|_| Vec::new()).collect(),
             positions: (0..partitions).map(|_| by_input()).collect(),
+            described,
+            missing: false,
+            same_to: Vec::new(),
             ends,
             asker,
             consumer,
@@ -95,6 +108,35 @@ impl KafkaSource {
             ends[partition as usize][input] = end;
         }
         Ok(ends)
+    }
+
+    /// Whether the topics are still those that they were. One that is missing may be so for a moment,
+    /// to a broker that has just come back: twice is too often.
+    fn check_topics(&mut self, now: Vec<Topic>) -> Result<(), SourceError> {
+        let was = self.described.get_or_insert_with(|| now.clone());
+        let missing = std::mem::replace(&mut self.missing, now.contains(&Topic::Missing));
+        for (input, (was, now)) in was.iter().zip(&now).enumerate() {
+            let Topic::Here { partitions: before, id: one } = *was else { continue };
+            let what = match *now {
+                Topic::Missing if missing => "it was deleted".to_owned(),
+                Topic::Missing => continue,
+                Topic::Here { id, .. } if id != one => "it was recreated".to_owned(),
+                Topic::Here { partitions, .. } if partitions != before => format!(
+                    "partitions were added, {partitions} and no longer {before}, so that requests lie elsewhere"
+                ),
+                Topic::Here { .. } => continue,
+            };
+            let to: Vec<_> = self.same_to.iter().map(|of| of[input].to_string()).collect();
+            return Err(SourceError::Topics(format!(
+                "{}: {what}; when it was last seen as it was, it was read up to {} (offsets by partition). {ANEW}",
+                self.topics[input],
+                to.join(", ")
+            )));
+        }
+        if !self.missing {
+            self.same_to.clone_from(&self.positions);
+        }
+        Ok(())
     }
 
     /// Inputs that don't hold what is to be read.
@@ -211,7 +253,7 @@ impl Source for KafkaSource {
             }
             Some((
                 code @ (Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
-                | Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+                | Code::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
                 | Code::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
                 | Code::RD_KAFKA_RESP_ERR__FATAL),
                 text,
@@ -219,7 +261,7 @@ impl Source for KafkaSource {
                 topic: self.topics[input].clone(),
                 partition,
                 offset: *position,
-                reason: format!("{code:?}: {text}"),
+                reason: format!("{text}{}", cure(code)),
             }),
             Some((code, text)) => {
                 tracing::warn!(
@@ -245,7 +287,10 @@ impl Source for KafkaSource {
     }
 
     fn take_ends(&mut self) -> Result<Option<Ends>, SourceError> {
-        let Some(ends) = self.ends.take() else { return Ok(None) };
+        let Some((ends, described)) = self.ends.take() else { return Ok(None) };
+        if let Some(described) = described {
+            self.check_topics(described)?;
+        }
         // The client's position passes control records, which are never handed out.
         if let Ok(list) = self.consumer.position() {
             for element in list.elements() {
@@ -324,9 +369,9 @@ fn partition_counts(
 ) -> Result<BTreeMap<String, u32>, SourceError> {
     let mut counts = BTreeMap::new();
     for topic in topics {
-        let metadata =
-            describe(asker, topic).map_err(|error| connect_error(endpoint, &error.to_string()))?;
-        let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        let answer =
+            metadata(asker, topic).map_err(|error| connect_error(endpoint, &error.to_string()))?;
+        let count = answer.topics().first().map_or(0, |topic| topic.partitions().len());
         if count == 0 {
             return Err(SourceError::Topics(format!(
                 "{topic} doesn't exist on {}; create it, or correct the pipeline's `topic`",
@@ -349,15 +394,26 @@ fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>)
         partition,
         offset,
         reason: format!(
-            "{held}records that recovery needs are gone (retention overtook the job, or the topic was \
-             recreated); raise the topic's retention, and begin anew with an empty log, or go on without them: \
-             `run --accept-loss` marks what may lack them"
+            "{held}records that are needed are gone (retention overtook the job, or the topic was recreated). \
+             Raise the topic's retention. {ANEW}; or go on without them: `run --accept-loss` marks what may lack them"
         ),
     }
 }
 
+/// How to mend what no further attempt would.
+fn cure(code: Code) -> String {
+    match code {
+        Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED => {
+            "; give this user READ and DESCRIBE on the topic again, and start again: nothing is lost"
+                .to_owned()
+        }
+        Code::RD_KAFKA_RESP_ERR__FATAL => "; start again: nothing is lost".to_owned(),
+        _ => format!("; the topic was deleted. {ANEW}"),
+    }
+}
+
 /// Asks again when the broker that was asked is leaving: others know the same.
-fn describe(asker: &BaseConsumer, topic: &str) -> KafkaResult<Metadata> {
+fn metadata(asker: &BaseConsumer, topic: &str) -> KafkaResult<Metadata> {
     let end = monotonic() + DEADLINE;
     loop {
         match asker.fetch_metadata(Some(topic), DEADLINE) {

@@ -82,6 +82,7 @@ impl FileLog {
             .open(&path)
             .map_err(io_error("open", &path))?;
         let (contents, end) = read(&path, &mut file, Some(tasks))?;
+        contents.check_tasks(dir, tasks)?;
         file.set_len(end).map_err(io_error("cut", &path))?;
         file.seek(SeekFrom::Start(end)).map_err(io_error("read", &path))?;
         let mut shared = Shared::new(Some(Disk { path, file, _lock: lock }), contents.frames);
@@ -345,6 +346,22 @@ fn has_frame_after(bytes: &[u8]) -> bool {
 }
 
 impl Contents {
+    /// All tasks claim their streams before the first does anything: who is missing then wasn't there.
+    fn check_tasks(&self, dir: &Path, tasks: u32) -> Result<(), LogError> {
+        let is_claim = |frame: &LogFrame| frame.body.claim().is_some();
+        let has_begun = !self.frames.values().flatten().all(is_claim);
+        let tasks_of = self.frames.iter().filter(|(stream, _)| **stream != Stream::Evaluator);
+        let known = tasks_of.filter(|(_, frames)| frames.iter().any(is_claim)).count();
+        if !has_begun || known == 0 || tasks as usize <= known {
+            return Ok(());
+        }
+        Err(LogError::Foreign(format!(
+            "the log in {} is of {known} partitions and the inputs have {tasks}: were partitions added to them? Then \
+             requests lie elsewhere since; begin anew: another `log` and another `output.directory`",
+            dir.display()
+        )))
+    }
+
     fn add(&mut self, stream: Stream, payload: &[u8], tasks: Option<u32>) -> Result<(), String> {
         if let (Stream::Task(partition), Some(tasks)) = (stream, tasks)
             && tasks <= partition

@@ -39,6 +39,25 @@ fn all(log: &mut FileLog) -> Vec<Body> {
 }
 
 #[test]
+fn partitions_that_were_added_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let claim = Body::Task(Arc::new(Entry::Claim { nonce: 1, config: 1 }));
+    let append = |bodies: &[(Stream, &Body)]| {
+        let (mut log, _) = FileLog::open(dir.path(), 2).unwrap();
+        log.read(TASK, Begin::Behind(0)).unwrap();
+        for (stream, body) in bodies {
+            log.append(*stream, 1, (*body).clone()).unwrap();
+        }
+        all(&mut log);
+    };
+    append(&[(TASK, &claim)]);
+    append(&[(Stream::Task(1), &claim), (TASK, &fact(1))]);
+    append(&[]);
+    let error = FileLog::open(dir.path(), 3).err().unwrap().to_string();
+    assert!(error.contains("is of 2 partitions and the inputs have 3"), "{error}");
+}
+
+#[test]
 fn gives_back_what_was_made_durable() {
     let dir = tempfile::tempdir().unwrap();
     let bodies = filled(dir.path());
