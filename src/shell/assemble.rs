@@ -48,7 +48,7 @@ pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result
             )
         }
     };
-    let tables = Stage::new(&endpoints.output, spec)?;
+    let tables = Stage::new(&endpoints.output, spec)?.logged();
     let (signals, letters) = sinks(endpoints, false)?;
     let nonce = nonce(clock);
     let hands = Hands {

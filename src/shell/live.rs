@@ -198,12 +198,18 @@ impl Live<'_> {
     /// Starts to read what has begun, and notices what others claimed.
     fn begin_tasks(&mut self, round: &mut Round) -> Result<()> {
         let begun = self.driver.take_begun();
-        for Begun { partition, offsets, horizons } in &begun {
-            if !self.goes_round(*partition, offsets, horizons)? {
-                self.source.begin(*partition, offsets, horizons)?;
+        let any = !begun.is_empty();
+        for Begun { partition, offsets, horizons, cut } in begun {
+            if let Some(cut) = cut
+                && self.source.ever_held(partition)?
+            {
+                return Err(cut.into());
+            }
+            if !self.goes_round(partition, &offsets, &horizons)? {
+                self.source.begin(partition, &offsets, &horizons)?;
             }
         }
-        if !begun.is_empty() {
+        if any {
             self.driver.tell_recovery();
         }
         for partition in self.driver.take_superseded() {

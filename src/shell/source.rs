@@ -100,6 +100,14 @@ pub trait Source {
         Ok(Vec::new())
     }
 
+    /// Whether any input of a partition ever held a record.
+    ///
+    /// # Errors
+    /// It can't be asked.
+    fn ever_held(&mut self, _partition: u32) -> Result<bool, SourceError> {
+        Ok(true)
+    }
+
     /// Reads a partition no more.
     fn end(&mut self, partition: u32);
 

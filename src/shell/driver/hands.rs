@@ -48,6 +48,14 @@ pub trait Tables: Send {
     /// The disk refused.
     fn remove(&mut self, file: &TableFile) -> Result<()>;
 
+    /// Whether files of the evaluator lie in place that its log must know of.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn holds_reports(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Removes what older epochs of a stream staged: it belongs to nobody. Returns how many files.
     ///
     /// # Errors

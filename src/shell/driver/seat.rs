@@ -15,7 +15,7 @@ use crate::engine::evaluator::{self, Effect, Evaluator};
 use crate::model::entry::{TableFile, Weighing};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
-use crate::shell::log::{Begin, Body, Log, LogFrame, Stream, valid};
+use crate::shell::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
 use crate::shell::metrics::Counters;
 use crate::shell::tables::Owner;
 
@@ -342,6 +342,13 @@ impl Seat {
             let whole = self.log.read(Stream::Evaluator, Begin::Tail(tail))?;
             self.state = State::Claimed { nonce, frames: Vec::new(), tail, whole };
             return Ok(());
+        }
+        if last.is_none() && tables.holds_reports()? {
+            let what = self.log.cut(Stream::Evaluator).unwrap_or_else(|| {
+                let place = self.log.place(Stream::Evaluator);
+                format!("{place} holds nothing of what was written into the tables")
+            });
+            return Err(LogError::Lost { stream: Stream::Evaluator, what, cure: GONE }.into());
         }
         let state = match last.and_then(|at| weighings.get(at)) {
             Some((written_by, weighing)) => match weighing.as_ref() {

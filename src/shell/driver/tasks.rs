@@ -13,7 +13,7 @@ use super::{InFlight, LetterSink, Tables, append};
 use crate::engine::{self, Differs, Effect, Task};
 use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
 use crate::model::spec::PipelineSpec;
-use crate::shell::log::{Begin, Body, Log, LogFrame, Stream, valid};
+use crate::shell::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
 use crate::shell::metrics::Counters;
 use crate::shell::source::Gap;
 use crate::shell::tables::Owner;
@@ -76,7 +76,7 @@ pub struct Behind {
 }
 
 /// A task that has just begun.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Begun {
     /// Its partition.
     pub partition: u32,
@@ -84,12 +84,14 @@ pub struct Begun {
     pub offsets: Vec<i64>,
     /// Offsets up to which an earlier owner read, by input; the inputs must reach them.
     pub horizons: Vec<(usize, i64)>,
+    /// Why its log no longer says how far it was read, if it doesn't: fine as long as nothing was.
+    pub cut: Option<LogError>,
 }
 
 impl Begun {
     fn of(partition: u32, task: &Task) -> Self {
         let offsets = (0..task.inputs()).map(|input| task.position(input)).collect();
-        Self { partition, offsets, horizons: task.horizons().collect() }
+        Self { partition, offsets, horizons: task.horizons().collect(), cut: None }
     }
 }
 
@@ -373,7 +375,8 @@ impl Tasks {
             Body::Evaluator(_) => None,
         };
         let entries: Vec<_> = valid(frames).filter_map(entry).collect();
-        if !whole && !tells_all(&entries, self.spec.candidates.len()) {
+        let tells = tells_all(&entries, self.spec.candidates.len());
+        if !whole && !tells {
             // Not far enough back: once more, from further.
             let tail = tail.saturating_mul(8);
             let whole = self.log.read(stream, Begin::Tail(tail))?;
@@ -388,7 +391,9 @@ impl Tasks {
         let known = entries.iter().map(|(_, entry)| entry.as_ref());
         let task = Task::recover(Arc::clone(&self.spec), partition, known, &in_place);
         tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
-        self.begun.push(Begun::of(partition, &task));
+        let cut = if tells { None } else { self.log.cut(stream) };
+        let cut = cut.map(|what| LogError::Lost { stream, what, cure: GONE });
+        self.begun.push(Begun { cut, ..Begun::of(partition, &task) });
         let task = Box::new(task);
         self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0, behind: None });
         Ok(())

@@ -218,6 +218,19 @@ impl Source for KafkaSource {
         self.not_held(partition, offsets, horizons)
     }
 
+    fn ever_held(&mut self, partition: u32) -> Result<bool, SourceError> {
+        let number = i32::try_from(partition).unwrap_or(i32::MAX);
+        for topic in &self.topics {
+            let asked = self.asker.fetch_watermarks(topic, number, DEADLINE);
+            let (_, high) =
+                asked.map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
+            if 0 < high {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn end(&mut self, partition: u32) {
         let Some(queues) = self.queues.get_mut(partition as usize) else { return };
         if queues.is_empty() {

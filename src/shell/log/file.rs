@@ -153,6 +153,11 @@ impl Log for FileLog {
         Ok(behind == 0)
     }
 
+    fn place(&self, stream: Stream) -> String {
+        let shared = locked(&self.shared);
+        shared.disk.as_ref().map_or_else(|| stream.to_string(), |d| d.path.display().to_string())
+    }
+
     fn forget(&mut self, stream: Stream) {
         let mut shared = locked(&self.shared);
         let reads = &mut shared.handles[self.number];
@@ -203,7 +208,7 @@ impl Shared {
         if let Some(disk) = self.disk.as_mut().filter(|_| !self.buffer.is_empty()) {
             let done = disk.file.write_all(&self.buffer).and_then(|()| disk.file.sync_data());
             if let Err(source) = done {
-                self.failed = Some(source.to_string());
+                self.failed = Some(format!("{source}; restart the job: nothing is lost"));
                 return Err(io_error("append to", &disk.path)(source));
             }
         }

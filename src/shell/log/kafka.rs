@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, DeliveryResult};
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 
-use super::{Begin, Body, Log, LogError, LogFrame, Stream, codec};
+use super::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, codec};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
 use crate::shell::kafka::{client_config, connect_error};
@@ -36,6 +36,8 @@ pub struct KafkaLog {
     reader: BaseConsumer,
     /// Next position expected, by stream that is read.
     reads: BTreeMap<Stream, u64>,
+    /// What is gone from before their beginnings.
+    cut: BTreeMap<Stream, String>,
     written: u64,
 }
 
@@ -85,9 +87,11 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
+        if let Err((error, message)) = result {
             let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.get_or_insert_with(|| error.to_string());
+            failed.get_or_insert_with(|| {
+                format!("{}/{}: {error}; {}", message.topic(), message.partition(), cure(error))
+            });
         }
     }
 }
@@ -125,7 +129,15 @@ impl KafkaLog {
             .set("check.crcs", "true")
             .create()
             .map_err(failed)?;
-        Ok(Self { topics, producer, deliveries, reader, reads: BTreeMap::new(), written: 0 })
+        Ok(Self {
+            topics,
+            producer,
+            deliveries,
+            reader,
+            reads: BTreeMap::new(),
+            cut: BTreeMap::new(),
+            written: 0,
+        })
     }
 
     fn check(&self) -> Result<(), LogError> {
@@ -158,19 +170,32 @@ impl Log for KafkaLog {
                     let what = format!(
                         "offset {begin} of {topic}/{partition} is needed, it holds {low} to {high}"
                     );
-                    let cure = "its retention was too short, or it was deleted or recreated; restore it, \
-                                or begin anew with another `log.topic`";
-                    return Err(LogError::Lost { stream, what, cure });
+                    return Err(LogError::Lost { stream, what, cure: GONE });
                 }
                 begin
             }
         };
+        self.cut.remove(&stream);
+        if 0 < low {
+            let what =
+                format!("{topic}/{partition} holds {low} to {high}, what came before is gone");
+            self.cut.insert(stream, what);
+        }
         let list = self.one(stream, Offset::Offset(begin))?;
         self.reader
             .incremental_assign(&list)
             .map_err(|error| refused("read", self.topics.place(stream).0, &error))?;
         self.reads.insert(stream, begin.cast_unsigned() + 1);
         Ok(begin <= low)
+    }
+
+    fn place(&self, stream: Stream) -> String {
+        let (topic, partition) = self.topics.place(stream);
+        format!("{topic}/{partition}")
+    }
+
+    fn cut(&self, stream: Stream) -> Option<String> {
+        self.cut.get(&stream).cloned()
     }
 
     fn forget(&mut self, stream: Stream) {
@@ -340,6 +365,22 @@ pub fn tasks(endpoint: &KafkaEndpoint, topics: &LogTopics) -> Result<u32, Source
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// How to mend what no further attempt would.
+fn cure(error: &KafkaError) -> &'static str {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            "give this user READ, WRITE and DESCRIBE on it, and start again: nothing is lost"
+        }
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::AutoOffsetReset,
+        ) => GONE,
+        _ => "start again: nothing is lost",
+    }
+}
+
 /// Errors after which reading doesn't go on by itself.
 fn is_final(error: &KafkaError) -> bool {
     matches!(
@@ -356,5 +397,6 @@ fn is_final(error: &KafkaError) -> bool {
 }
 
 fn refused(doing: &'static str, topic: &str, error: &KafkaError) -> LogError {
-    LogError::Kafka { doing, topic: topic.to_owned(), reason: error.to_string() }
+    let reason = format!("{error}; {}", cure(error));
+    LogError::Kafka { doing, topic: topic.to_owned(), reason }
 }

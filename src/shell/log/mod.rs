@@ -18,6 +18,10 @@ use crate::engine::Epoch;
 use crate::model::entry::{Entry, Fact, Weighing};
 use crate::model::time::EventTime;
 
+/// Why frames may be gone, and how to go on.
+pub const GONE: &str = "its retention was too short, or it was deleted, recreated or truncated. What is in the tables \
+                        stays right; restore it, or begin anew: another `log` and another `output.directory`";
+
 /// One stream of a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Stream {
@@ -153,7 +157,7 @@ pub enum LogError {
     #[error("{0}")]
     Foreign(String),
     /// An earlier write failed: whether it arrived isn't known, so this owner's epochs have ended.
-    #[error("append to the log: an earlier write failed ({0}); restart the job")]
+    #[error("append to the log: an earlier write failed: {0}")]
     Poisoned(String),
     /// Frames that are needed are gone.
     #[error("read the log of {stream}: {what}; {cure}")]
@@ -185,6 +189,16 @@ pub trait Log: Send {
     /// # Errors
     /// Frames from there on are gone, or it can't be read.
     fn read(&mut self, stream: Stream, from: Begin) -> Result<bool, LogError>;
+
+    /// Where a stream lies, for people.
+    fn place(&self, stream: Stream) -> String {
+        stream.to_string()
+    }
+
+    /// What is gone from before the first frame that a stream holds, if anything is.
+    fn cut(&self, _stream: Stream) -> Option<String> {
+        None
+    }
 
     /// Reads a stream no more.
     fn forget(&mut self, stream: Stream);

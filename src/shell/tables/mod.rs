@@ -84,6 +84,8 @@ impl Owner {
 pub struct Stage {
     root: PathBuf,
     spec: PipelineSpec,
+    /// A log says what lies here.
+    logged: bool,
 }
 
 /// A table's columns by name and type, as text: what `schemas/*.parquet.txt` holds.
@@ -117,7 +119,13 @@ impl Stage {
     pub fn new(root: &Path, spec: &PipelineSpec) -> Result<Self, TableError> {
         let staging = root.join(STAGING);
         fs::create_dir_all(&staging).map_err(io_error("make", &staging))?;
-        Ok(Self { root: root.to_path_buf(), spec: spec.clone() })
+        Ok(Self { root: root.to_path_buf(), spec: spec.clone(), logged: false })
+    }
+
+    /// The same where a durable log says what lies there.
+    #[must_use]
+    pub fn logged(self) -> Self {
+        Self { logged: true, ..self }
     }
 
     /// The root folder.
@@ -237,6 +245,16 @@ impl Tables for Stage {
             }
             _ => Ok(()),
         }
+    }
+
+    fn holds_reports(&self) -> anyhow::Result<bool> {
+        if !self.logged {
+            return Ok(false);
+        }
+        // A folder is made after the entry that names its first file was read back.
+        let mine = format!("pipeline={}", self.spec.name);
+        let holds = |table: &&str| self.root.join(table).join(&mine).exists();
+        Ok(["windows", "panes", "decisions"].iter().any(holds))
     }
 
     fn clear_older(&mut self, owner: Owner) -> anyhow::Result<usize> {
