@@ -70,6 +70,8 @@ struct Round {
     asked: bool,
     /// The host's clock and the monotonic one, when the ends were asked for last.
     clocks: (EventTime, Instant),
+    /// The host's clock was stepped, and no record has been near it since.
+    doubts_clock: bool,
     /// What the group handed out last; `None` while it is deciding.
     assigned: Option<Vec<u32>>,
     /// When an input was read last, by partition and input.
@@ -113,6 +115,7 @@ impl Live<'_> {
             ends: vec![vec![0; inputs]; self.driver.partitions as usize],
             asked: false,
             clocks: (self.clock.now(), monotonic()),
+            doubts_clock: false,
             assigned: None,
             moved: BTreeMap::new(),
             second: None,
@@ -412,11 +415,13 @@ impl Live<'_> {
             let seconds = stepped.as_secs();
             tracing::warn!(
                 seconds,
-                "The host's clock was stepped: idle inputs wait another second."
+                "The host's clock was stepped: idle inputs wait until a record is near it."
             );
+            round.doubts_clock = true;
             return Ok(());
         }
-        if self.until.is_some() {
+        round.doubts_clock &= !self.is_record_near(round.clocks.0);
+        if round.doubts_clock || self.until.is_some() {
             return Ok(());
         }
         let owned = self.driver.partitions_owned();
@@ -444,6 +449,17 @@ impl Live<'_> {
             });
         }
         self.driver.settle()
+    }
+
+    /// Whether the time of any input is near the host's, so that no fact could make its next record late.
+    /// A log on Kafka knows the broker's time as well, and that is stricter.
+    fn is_record_near(&self, now: EventTime) -> bool {
+        let time = self.driver.spec.time;
+        let is_near =
+            |max: EventTime| now.since(max).max(max.since(now)) <= time.wait.plus(time.idle_after);
+        let mut inputs = 0..=self.driver.spec.candidates.len();
+        self.membership.is_some()
+            || inputs.any(|input| self.driver.owned().any(|(_, task)| is_near(task.max(input))))
     }
 
     fn tick(&mut self, round: &mut Round, now: EventTime) -> Result<()> {
@@ -508,6 +524,7 @@ impl Live<'_> {
             ends: Vec::new(),
             asked: false,
             clocks: (EventTime::START, monotonic()),
+            doubts_clock: false,
             assigned: None,
             moved: BTreeMap::new(),
             second: None,

@@ -345,6 +345,21 @@ fn at_the_end_of_bounded_inputs_no_task_is_missing_however_far_it_lies_behind() 
 }
 
 #[test]
+fn a_clock_that_is_stepped_makes_no_task_missing() {
+    let mut world = World::new(spec(), 2);
+    for second in 0..100 {
+        send(&mut world, 0, second);
+        if second < 70 {
+            send(&mut world, 1, second);
+        }
+        // An hour ahead for a while, and then an hour behind.
+        let wrong_by = [0.0, 3600.0, 0.0, -3600.0, 0.0][second as usize / 20];
+        world.tick(at(second as f64 + 1.0 + wrong_by));
+    }
+    assert_eq!(world.weighings.iter().filter(is_missing_some).count(), 0);
+}
+
+#[test]
 fn a_missing_task_is_waited_for_two_minutes_and_revises_windows_later() {
     let mut world = two_tasks(Vec::new());
     for second in 0..400 {

@@ -26,6 +26,9 @@ use state::State;
 /// A pane that some tasks have closed waits so long for the others.
 const MISSING_AFTER: Span = Span::from_secs(120);
 
+/// Seconds that lie further apart than this don't follow each other.
+const STEP: Span = Span::from_secs(60);
+
 /// Everything that can happen to the evaluator.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -183,6 +186,10 @@ impl Evaluator {
                 self.command_panes();
             }
             Input::Cut { at, bounded } => {
+                if STEP < at.since(self.now).max(self.now.since(at)) {
+                    // The clock was stepped: it doesn't say since when anybody is missing.
+                    self.parts.iter_mut().flatten().for_each(|(_, seen)| *seen = at);
+                }
                 self.now = at;
                 self.command_cut(at);
                 self.command_overdue(bounded);
