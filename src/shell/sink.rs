@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -65,6 +65,9 @@ impl Lines {
                 if let Some(parent) = self.path.parent() {
                     std::fs::create_dir_all(parent)?;
                 }
+                if !self.fresh && self.path.exists() {
+                    cut_torn_line(&self.path)?;
+                }
                 let mut options = OpenOptions::new();
                 options.create(true);
                 let options = if self.fresh {
@@ -87,6 +90,25 @@ impl Lines {
             None => Ok(()),
         }
     }
+}
+
+/// Cuts what a crash or a full disk left of a last line: what it said is written again.
+fn cut_torn_line(path: &Path) -> io::Result<()> {
+    const CHUNK: u64 = 4096;
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut end = file.metadata()?.len();
+    let whole = loop {
+        let begin = end.saturating_sub(CHUNK);
+        let mut chunk = Vec::new();
+        file.seek(SeekFrom::Start(begin))?;
+        (&mut file).take(end - begin).read_to_end(&mut chunk)?;
+        match chunk.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => break begin + at as u64 + 1,
+            None if begin == 0 => break 0,
+            None => end = begin,
+        }
+    };
+    file.set_len(whole)
 }
 
 impl Signals {
@@ -184,4 +206,25 @@ fn cloud_event(signal: &Signal) -> Result<Value> {
         "partitionkey": signal.key,
         "data": data,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_cut_before_the_next_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines.jsonl");
+        let torn = "x".repeat(10_000);
+        for before in ["", "1\n", "1\n2\n"] {
+            for tail in ["", "{\"half\":", torn.as_str()] {
+                std::fs::write(&path, format!("{before}{tail}")).unwrap();
+                let mut lines = Lines::new(&path, false);
+                lines.write(&json!(3)).unwrap();
+                lines.sync().unwrap();
+                assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{before}3\n"));
+            }
+        }
+    }
 }
