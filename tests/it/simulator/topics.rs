@@ -142,12 +142,16 @@ impl LetterSink for VirtualLetters {
         shared.pass(process, Step::LetterPut, Side::After)
     }
 
-    fn flush(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<bool> {
         let mut shared = self.0.shared();
         let process = self.0.process;
         shared.pass(process, Step::LetterFlush, Side::Before)?;
+        if !shared.calm && shared.rng.chance(20) {
+            return Ok(false);
+        }
         let left = shared.letters.outgoing.remove(&process).unwrap_or_default();
         shared.letters.arrived.extend(left);
-        shared.pass(process, Step::LetterFlush, Side::After)
+        shared.pass(process, Step::LetterFlush, Side::After)?;
+        Ok(true)
     }
 }
