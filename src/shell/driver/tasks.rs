@@ -437,13 +437,23 @@ fn pairs_file(comparison: u8, first: crate::model::time::EventTime, name: String
     TableFile { table: "pairs".to_owned(), comparison, first, name }
 }
 
-/// Whether the entries hold the last word of every comparison.
+/// Whether the entries hold the last word of every comparison, and with it what its writer hadn't read back
+/// by then: a fact that lies before that word may not be in it.
 fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
-    let closed = entries.iter().filter_map(|(_, entry)| match entry.as_ref() {
-        Entry::Closed(closed) => Some(closed.comparison),
-        _ => None,
-    });
-    closed.collect::<BTreeSet<u8>>().len() == comparisons
+    let (mut claims, mut told) = (BTreeSet::new(), BTreeMap::new());
+    for (at, (epoch, entry)) in entries.iter().enumerate() {
+        match entry.as_ref() {
+            Entry::Claim { .. } => {
+                claims.insert(*epoch);
+            }
+            Entry::Closed(closed) => {
+                let reaches = claims.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
+                told.insert(closed.comparison, reaches);
+            }
+            Entry::Fact(_) | Entry::Vitals(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
+        }
+    }
+    told.len() == comparisons && told.values().all(|reaches| *reaches)
 }
 
 /// Puts in place what the last entries name, under the epochs that staged it; names of what is there.
