@@ -122,7 +122,7 @@ fn main() {
     scenario.faults.disorder_s = 1.0;
     let arrivals: Vec<_> = Traffic::new(scenario).collect();
     let bytes: usize = arrivals.iter().map(|arrival| arrival.payload.len()).sum();
-    let mut evaluator = Evaluator::recover(Arc::clone(&spec), 1, None).expect("an empty log");
+    let mut evaluator = Evaluator::recover(Arc::clone(&spec), 1, None, None).expect("an empty log");
     evaluator.lead();
     let task = Task::recover(spec, 0, [], &std::collections::BTreeSet::new());
     let mut bench = Bench { task, evaluator, position: 0, log: LogCost::default() };

@@ -19,6 +19,7 @@ use parallax::model::finding::Basis;
 use parallax::model::spec::PipelineSpec;
 use parallax::model::tally::Segment;
 use parallax::model::time::{EventTime, Span};
+use parallax::rules::deal::{Ledger, deal};
 use parallax::rules::look::{Look, Seen};
 use parallax::rules::watch::Watch;
 use parallax::stats::histogram::CoarseLatency;
@@ -114,7 +115,7 @@ struct Result {
 
 fn simulate(spec: &PipelineSpec, rate: f64, days: u64, seed: u64) -> Result {
     let (mut rng, traffic) = (Rng(seed), Traffic::new(rate));
-    let mut watches: Vec<Watch> = Watch::all(spec);
+    let mut watches: Vec<Watch> = deal(spec, Vec::new(), ["", ""], &mut Ledger::default());
     watches.retain(|watch| watch.basis == Basis::Vitals);
     let fresh = watches.clone();
     let mut result = Result { days, ..Result::default() };

@@ -14,6 +14,7 @@ use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::words;
 use parallax::engine::Epoch;
 use parallax::model::entry::{Closed, Entry, Vitals, Weighing};
+use parallax::model::spec::RulesSpec;
 use parallax::model::time::EventTime;
 use parallax::shell::log::file::FileLog;
 use parallax::shell::log::kafka::{self, LogTopics};
@@ -235,6 +236,7 @@ fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
             ("panes", json!({ "comparison": comparison, "to_us": to.us(), "missing": missing }))
         }
         Weighing::Sent { sequence } => ("sent", json!({ "sequence": sequence })),
+        Weighing::Change(rules) => ("change", rules_of(rules)),
         Weighing::State { bytes, files } => (
             "state",
             json!({
@@ -243,4 +245,17 @@ fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
             }),
         ),
     }
+}
+
+fn rules_of(rules: &RulesSpec) -> Value {
+    json!({
+        "revision": rules.revision,
+        "config": format!("{:016x}", rules.config_hash),
+        "rules": rules.rules.iter().map(|rule| &rule.text).collect::<Vec<_>>(),
+        "per_rollout": rules.certainty.per_rollout,
+        "interval_s": rules.certainty.interval.as_secs(),
+        "every_request": rules.every_request,
+        "shared_cause_investigates": rules.shared_cause_investigates,
+        "dry_run": rules.dry_run,
+    })
 }

@@ -1,7 +1,8 @@
 //! Commands, their words and their exit codes.
 //!
 //! In: arguments. Out: data on stdout, everything else on stderr. Holds: exit codes are 0 done,
-//! 1 failed, 2 wrong usage, 69 a service can't be reached, 78 a bad pipeline file. Knows nothing of:
+//! 1 failed, 2 wrong usage, 69 a service can't be reached, 78 a bad pipeline file, or
+//! one that doesn't fit its log. Knows nothing of:
 //! how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use parallax::config::{self, Pipeline};
+use parallax::shell::driver::OtherConfiguration;
 use parallax::shell::generate::environment;
 use parallax::shell::source::SourceError;
 
@@ -107,6 +109,9 @@ pub(crate) fn main() -> ExitCode {
                 return ExitCode::from(78);
             }
             eprintln!("error: {error:#}");
+            if error.downcast_ref::<OtherConfiguration>().is_some() {
+                return ExitCode::from(78);
+            }
             let unreachable = matches!(error.downcast_ref(), Some(SourceError::Connect { .. }));
             ExitCode::from(if unreachable { 69 } else { 1 })
         }

@@ -49,8 +49,9 @@ impl Replay {
         let recorded = match &self.log {
             Some(folder) => {
                 let frames = FileLog::read_only(folder)?.frames;
-                let config = pipeline.spec.config_hash;
-                Some(Recorded::read(frames, config, source.partitions())?)
+                let recorded = Recorded::read(frames, &pipeline.spec, source.partitions())?;
+                pipeline.spec = recorded.pipeline(&pipeline.spec);
+                Some(recorded)
             }
             None => None,
         };

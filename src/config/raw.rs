@@ -20,6 +20,11 @@ pub(super) struct RawPipeline {
     /// Name in tables, keys and paths: lower-case letters, digits, `-` and `_`, at most 64.
     #[schemars(with = "String")]
     pub(super) pipeline: Text,
+    /// Which version of the rules this file holds: raise it with each change of `rollback_when`,
+    /// `investigate_when`, `promote_when`, `certainty`, `mirrored`, `shared_cause` or `control.dry_run`
+    /// while the pipeline's log is kept. Default: 1.
+    #[schemars(with = "Option<u32>", range(min = 1))]
+    pub(super) revision: Option<Spanned<u32>>,
     /// The model on trial, for people. Default: the pipeline's name.
     #[schemars(with = "Option<String>")]
     pub(super) model: Option<Text>,

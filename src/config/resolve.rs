@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_saphyr::Spanned;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, is_secret_name};
+use super::meaning;
 use super::owned::OWNED;
 use super::problem::Problem;
 use super::raw::{RawCompare, RawKafka, RawLog, RawPipeline, RawSet, Text};
@@ -121,6 +121,8 @@ impl Checker {
             held_max: self.held(raw.time.held_mb.as_ref()),
             dry_run: raw.control.dry_run.unwrap_or(true),
             config_hash: 0,
+            tasks_hash: 0,
+            revision: self.revision(raw.revision.as_ref()),
         };
         if spec.roll.us() % spec.time.pane.us() != 0
             && let Some(roll) = &raw.output.roll
@@ -131,12 +133,18 @@ impl Checker {
                 "make `output.roll` a multiple of `time.pane`",
             );
         }
-        // How much is held changes no result.
-        let held_max = std::mem::take(&mut spec.held_max);
-        spec.config_hash = xxh3_64(format!("{spec:?}").as_bytes());
-        spec.held_max = held_max;
+        (spec.config_hash, spec.tasks_hash) = (meaning::of_all(&spec), meaning::of_tasks(&spec));
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    fn revision(&mut self, raw: Option<&Spanned<u32>>) -> u32 {
+        let Some(revision) = raw else { return 1 };
+        if revision.value == 0 {
+            let cure = "raise it by one with each change of the rules";
+            self.problem(revision, 1, "revisions count from 1".into(), cure);
+        }
+        revision.value
     }
 
     fn endpoints(&mut self, raw: RawPipeline, topics: Vec<String>, pipeline: &str) -> Endpoints {

@@ -32,6 +32,8 @@ fn decoder(comparator: Comparator) -> Decoder {
         held_max: 0,
         dry_run: true,
         config_hash: 0,
+        tasks_hash: 0,
+        revision: 1,
     })
 }
 

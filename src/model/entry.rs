@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::Buckets;
 use super::loss::{Lack, Loss};
+use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
 use super::time::{EventTime, Span};
 use crate::stats::histogram::CoarseLatency;
@@ -288,7 +289,7 @@ pub enum Entry {
     Claim {
         /// Tells two claims at the same position of diverged logs apart.
         nonce: u64,
-        /// Hash of the pipeline's meaning.
+        /// Hash of what the pipeline's tasks do; in older logs of everything.
         config: u64,
     },
     /// Time may pass.
@@ -310,7 +311,7 @@ pub enum Weighing {
     Claim {
         /// See `Entry::Claim`.
         nonce: u64,
-        /// Hash of the pipeline's meaning.
+        /// See `Entry::Claim`.
         config: u64,
     },
     /// These vitals are weighed next: per task the number of its vitals entries that belong to
@@ -343,6 +344,20 @@ pub enum Weighing {
         /// Files that are staged and durable; they are put in place after this entry.
         files: Vec<TableFile>,
     },
+    /// What follows is weighed under these rules, if their revision is the highest so far. Older logs hold
+    /// none: in them the rules never changed.
+    Change(RulesSpec),
+}
+
+impl Weighing {
+    /// Whether it says what is weighed next, or under which rules.
+    #[must_use]
+    pub const fn is_command(&self) -> bool {
+        match self {
+            Self::Cut { .. } | Self::Panes { .. } | Self::Change(_) => true,
+            Self::Claim { .. } | Self::Sent { .. } | Self::State { .. } => false,
+        }
+    }
 }
 
 /// A file of the evaluator's rows.

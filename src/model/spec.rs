@@ -1,7 +1,10 @@
 //! What a pipeline does, checked: the result of `config`, the argument of `engine` and `shell`.
 //!
 //! In: a resolved pipeline file. Out: plain data that can't hold nonsense. Holds: pane divides every
-//! window; at least one candidate; at most `DIMENSIONS_MAX` dimensions. Knows nothing of: YAML.
+//! window; at least one candidate; at most `DIMENSIONS_MAX` dimensions; what may change while the pipeline
+//! runs is `RulesSpec`, all else is what its tasks do. Knows nothing of: YAML.
+
+use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
 use super::time::Span;
@@ -47,6 +50,84 @@ pub struct PipelineSpec {
     pub dry_run: bool,
     /// Hash of all of the above.
     pub config_hash: u64,
+    /// Hash of what tasks do: of all of the above but what `RulesSpec` holds.
+    pub tasks_hash: u64,
+    /// Which version of the rules; no part of a hash.
+    pub revision: u32,
+}
+
+/// What the evaluator does: the part of a pipeline that may change while it runs, as the log holds it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RulesSpec {
+    /// The highest in the log is in force.
+    pub revision: u32,
+    /// Hash of the whole configuration.
+    pub config_hash: u64,
+    /// See `PipelineSpec`.
+    pub rules: Vec<Rule>,
+    /// See `PipelineSpec`.
+    pub every_request: bool,
+    /// See `PipelineSpec`.
+    pub certainty: Certainty,
+    /// See `PipelineSpec`.
+    pub shared_cause_investigates: bool,
+    /// See `PipelineSpec`.
+    pub dry_run: bool,
+}
+
+impl RulesSpec {
+    /// Whether both say the same, whatever their revisions.
+    #[must_use]
+    pub fn means(&self, other: &Self) -> bool {
+        let like = Self { revision: self.revision, config_hash: self.config_hash, ..other.clone() };
+        *self == like
+    }
+}
+
+impl PipelineSpec {
+    /// Whether the claim of an owner of this pipeline carries this hash; in older logs it is everything's.
+    #[must_use]
+    pub const fn does_what(&self, claimed: u64) -> bool {
+        claimed == self.tasks_hash || claimed == self.config_hash
+    }
+
+    /// What the evaluator does.
+    #[must_use]
+    pub fn rules_spec(&self) -> RulesSpec {
+        RulesSpec {
+            revision: self.revision,
+            config_hash: self.config_hash,
+            rules: self.rules.clone(),
+            every_request: self.every_request,
+            certainty: self.certainty,
+            shared_cause_investigates: self.shared_cause_investigates,
+            dry_run: self.dry_run,
+        }
+    }
+
+    /// The same pipeline with these rules.
+    #[must_use]
+    pub fn with_rules(&self, rules: &RulesSpec) -> Self {
+        let RulesSpec {
+            revision,
+            config_hash,
+            rules,
+            every_request,
+            certainty,
+            shared_cause_investigates,
+            dry_run,
+        } = rules.clone();
+        Self {
+            revision,
+            config_hash,
+            rules,
+            every_request,
+            certainty,
+            shared_cause_investigates,
+            dry_run,
+            ..self.clone()
+        }
+    }
 }
 
 /// Time, in the words of the pipeline file.
@@ -99,7 +180,7 @@ pub struct BoundedSet {
 }
 
 /// Stated error rates.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Certainty {
     /// Chance that a healthy candidate is ever rolled back, over a rollout.
     pub per_rollout: f64,

@@ -46,19 +46,19 @@ pub(super) struct Moved {
 }
 
 impl Shift {
-    /// One for each length of epoch; they and `watches` share the stated interval between them.
-    pub(super) fn all(spec: &PipelineSpec, watches: u32) -> [Self; 3] {
-        EPOCHS.map(|epoch| Self::new(spec, watches.saturating_mul(3), epoch))
+    /// One for each length of epoch; they have this share of the stated interval between them.
+    pub(super) fn all(spec: &PipelineSpec, share: f64) -> [Self; 3] {
+        EPOCHS.map(|epoch| Self::new(spec, share / 3.0, epoch))
     }
 
-    fn new(spec: &PipelineSpec, watches: u32, epoch: Span) -> Self {
+    fn new(spec: &PipelineSpec, share: f64, epoch: Span) -> Self {
         let labels = match spec.labels.declared.len() {
             0 => spec.labels.max,
             declared => declared,
         };
         let categories = labels.max(spec.score_edges.len() + 1) + 2;
         let epochs = (spec.certainty.interval.as_secs() / epoch.as_secs()).max(1.0);
-        let alpha = 1.0 / epochs / f64::from(watches.max(1));
+        let alpha = share / epochs;
         Self { epoch, since: None, counts: BTreeMap::new(), categories, alpha }
     }
 

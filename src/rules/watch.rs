@@ -10,12 +10,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::deal::Shares;
 use super::history::{History, Step};
 use super::look::{Look, Of};
 use super::reference::Reference;
 use super::shift::{Moved, Shift};
 use crate::model::finding::{Basis, Finding, Share, Shown};
-use crate::model::rule::{Action, Metric, Rule};
+use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
 use crate::model::time::EventTime;
@@ -61,9 +62,9 @@ struct Held {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Thresholds {
-    /// ln(watches ÷ chance per rollout).
+    /// −ln(its share of the chance per rollout).
     rollout: f64,
-    /// ln(looks in the stated interval × watches).
+    /// ln(looks in the stated interval ÷ its share of it).
     detector: f64,
     /// Latency threshold: the primary's, or fixed.
     edge: Edge,
@@ -90,57 +91,61 @@ pub fn bases(rule: &Rule) -> &'static [Basis] {
     }
 }
 
-impl Watch {
-    /// All watches of a pipeline; `None` stands for a rule that can't be watched.
-    #[must_use]
-    pub fn all(spec: &PipelineSpec) -> Vec<Self> {
-        let watches = |action: Action| -> u32 {
-            let rules = spec.rules.iter().filter(|rule| rule.action == action && !rule.observed);
-            u32::try_from(rules.map(|rule| bases(rule).len()).sum::<usize>()).unwrap_or(u32::MAX)
-        };
-        let mut all = Vec::new();
-        for (at, rule) in spec.rules.iter().enumerate() {
-            for basis in bases(rule) {
-                all.extend(Self::new(spec, at, *basis, watches(rule.action)));
-            }
-        }
-        all
-    }
+/// Looks in the stated interval.
+fn looks(spec: &PipelineSpec, basis: Basis) -> f64 {
+    let look_secs = match basis {
+        Basis::Vitals => 1.0,
+        Basis::Panes => spec.time.pane.as_secs(),
+    };
+    (spec.certainty.interval.as_secs() / look_secs).max(1.0)
+}
 
-    /// One of `watches` of the same action, which share its stated error.
-    fn new(spec: &PipelineSpec, at: usize, basis: Basis, watches: u32) -> Option<Self> {
+impl Watch {
+    /// A rule on a basis with its shares of its action's stated errors; `None` where it can't be watched.
+    pub(super) fn new(
+        spec: &PipelineSpec,
+        at: usize,
+        basis: Basis,
+        shares: Shares,
+    ) -> Option<Self> {
         let rule = spec.rules.get(at)?;
         let held = rule.held_for.map(|_| Held::default());
         let (limit, edge) = limit_and_edge(rule, basis)?;
         let statistic = if rule.observed {
             Statistic::Observed { limit }
         } else if rule.metric == Metric::PredictionShift {
-            Statistic::Shift { epochs: Shift::all(spec, watches), limit, held, lower: 0.0 }
+            Statistic::Shift { epochs: Shift::all(spec, shares.interval), limit, held, lower: 0.0 }
         } else {
             let grid = RateGrid::exceeds(limit)?;
             let (candidate, primary) = (Detector::new(), Detector::new());
             Statistic::Rate { grid, candidate, primary, held }
         };
-        let look_secs = match basis {
-            Basis::Vitals => 1.0,
-            Basis::Panes => spec.time.pane.as_secs(),
-        };
-        let looks = (spec.certainty.interval.as_secs() / look_secs).max(1.0);
-        let share = f64::from(watches.max(1));
         Some(Self {
             rule: at,
             basis,
             segment: rule.segment.clone().unwrap_or_default(),
             statistic,
             thresholds: Thresholds {
-                rollout: (share / spec.certainty.per_rollout).ln(),
-                detector: (looks * share).ln(),
+                rollout: -(shares.chance * spec.certainty.per_rollout).ln(),
+                detector: (looks(spec, basis) / shares.interval).ln(),
                 edge,
             },
             history: History::default(),
             total: Share::default(),
             shown: None,
         })
+    }
+
+    /// The chance of a false alarm over a rollout that it was given.
+    #[must_use]
+    pub fn chance(&self) -> f64 {
+        (-self.thresholds.rollout).exp()
+    }
+
+    /// Its share of one false alarm in the stated interval.
+    #[must_use]
+    pub fn share_of_interval(&self, spec: &PipelineSpec) -> f64 {
+        looks(spec, self.basis) * (-self.thresholds.detector).exp()
     }
 
     /// Takes a look; the rule shown by it, if it wasn't before.
@@ -176,11 +181,8 @@ impl Watch {
             Statistic::Rate { grid, candidate, .. } => {
                 let rollout = (candidate.log_e(), self.thresholds.rollout);
                 let detector = (candidate.log_cusum(), self.thresholds.detector);
-                let nearer = if rollout.0 / rollout.1 < detector.0 / detector.1 {
-                    detector
-                } else {
-                    rollout
-                };
+                let is_nearer = rollout.0 / rollout.1 < detector.0 / detector.1;
+                let nearer = if is_nearer || rollout.1.is_infinite() { detector } else { rollout };
                 (nearer.0, nearer.1, grid.limit())
             }
             Statistic::Shift { limit, lower, .. } => (*lower, *limit, *limit),

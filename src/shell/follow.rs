@@ -2,7 +2,7 @@
 //!
 //! In: the log of a run, a source with the records it read. Out: nothing but effects. Holds: facts are
 //! obeyed where they stand, vitals end where they ended, what was weighed is weighed in the same
-//! order; vitals that come out otherwise mean other records, and stop it. Knows nothing of: the host's
+//! order, under the rules of the log; vitals that come out otherwise mean other records, and stop it. Knows nothing of: the host's
 //! clock.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +18,7 @@ use super::stop::Stop;
 use crate::engine;
 use crate::model::entry::{Entry, Fact, Vitals, Weighing};
 use crate::model::record::Record;
+use crate::model::spec::PipelineSpec;
 
 /// Records of one input that are taken at once.
 const BATCH: usize = 1024;
@@ -29,31 +30,31 @@ pub struct Recorded {
     facts: Vec<Vec<Fact>>,
     /// Seconds of vitals by task, in order.
     vitals: Vec<VecDeque<Vitals>>,
-    /// What was weighed, in order.
+    /// What was weighed, in order, and where rules changed.
     weighings: Vec<Weighing>,
 }
 
 impl Recorded {
-    /// Reads the log of a run of the same configuration.
+    /// Reads the log of a run whose tasks did the same.
     ///
     /// # Errors
-    /// It was another configuration's.
+    /// They did something else.
     pub fn read(
         mut frames: BTreeMap<Stream, Vec<LogFrame>>,
-        config: u64,
+        spec: &PipelineSpec,
         tasks: u32,
     ) -> Result<Self> {
         let (mut facts, mut vitals) = (Vec::new(), Vec::new());
         for task in 0..tasks {
             let (mut of_task, mut seconds) = (Vec::new(), VecDeque::new());
+            let (mut claimed, mut writer) = (None, None);
             for frame in valid(frames.remove(&Stream::Task(task)).unwrap_or_default()) {
                 let Body::Task(entry) = frame.body else { continue };
+                if !matches!(*entry, Entry::Claim { .. }) {
+                    writer = claimed;
+                }
                 match Arc::unwrap_or_clone(entry) {
-                    Entry::Claim { config: other, .. } => ensure!(
-                        other == config,
-                        "the recorded log belongs to configuration {other:016x}, this pipeline is {config:016x}; \
-                         replay it with the pipeline file it was recorded with"
-                    ),
+                    Entry::Claim { config, .. } => claimed = Some(config),
                     Entry::Fact(fact) => of_task.push(fact),
                     Entry::Vitals(second) => seconds.push_back(second),
                     Entry::Closed(_) | Entry::Lacks(_) => {}
@@ -63,13 +64,20 @@ impl Recorded {
                     ),
                 }
             }
+            let other = writer.filter(|config| !spec.does_what(*config)).unwrap_or_default();
+            ensure!(
+                other == 0,
+                "the recorded log belongs to configuration {other:016x}, this pipeline's tasks are {:016x}; replay \
+                 it with the pipeline file it was recorded with",
+                spec.tasks_hash
+            );
             facts.push(of_task);
             vitals.push(seconds);
         }
         let mut weighings = Vec::new();
         for frame in valid(frames.remove(&Stream::Evaluator).unwrap_or_default()) {
             if let Body::Evaluator(weighing) = frame.body
-                && matches!(*weighing, Weighing::Cut { .. } | Weighing::Panes { .. })
+                && weighing.is_command()
             {
                 weighings.push(Arc::unwrap_or_clone(weighing));
             }
@@ -79,6 +87,16 @@ impl Recorded {
             "the recorded log has more partitions than the sources, which have {tasks}"
         );
         Ok(Self { facts, vitals, weighings })
+    }
+
+    /// The pipeline as it was when the recording began; rules that changed since change again.
+    #[must_use]
+    pub fn pipeline(&self, spec: &PipelineSpec) -> PipelineSpec {
+        let change = |weighing: &Weighing| match weighing {
+            Weighing::Change(rules) => Some(spec.with_rules(rules)),
+            _ => None,
+        };
+        self.weighings.iter().find_map(change).unwrap_or_else(|| spec.clone())
     }
 
     /// Its facts, as the frames of a log that tasks begin with.

@@ -576,6 +576,8 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
             "here": driver.evaluator_epoch().is_some(),
             "leads": driver.evaluator().is_some(),
             "epoch": driver.evaluator_epoch(),
+            "revision": driver.evaluator().map(|evaluator| evaluator.spec().revision),
+            "rules": driver.evaluator().map(|evaluator| whose_rules(spec, evaluator.spec())),
         },
         "weighed_to": spec.candidates.iter().enumerate().map(|(at, name)| {
             (name.clone(), json!(weighed(at)))
@@ -583,6 +585,18 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
         "log_bytes": driver.log_bytes(),
         "tasks": tasks.collect::<Vec<_>>(),
     })
+}
+
+/// Whose rules are in force.
+fn whose_rules(file: &PipelineSpec, in_force: &PipelineSpec) -> String {
+    let (revision, ours) = (in_force.revision, file.revision);
+    if ours < revision {
+        format!("revision {revision} of the log; the pipeline file here is older: revision {ours}")
+    } else if revision < ours {
+        format!("revision {revision} of the log; revision {ours} follows once it is written down")
+    } else {
+        format!("revision {revision}, as in the pipeline file here")
+    }
 }
 
 /// What a task waits for.

@@ -81,3 +81,50 @@ fn the_hash_follows_the_meaning_not_the_place() {
     assert_eq!(one, hash(&format!("# a comment\n{HEAD}log: {{directory: elsewhere}}\n")));
     assert_ne!(one, hash(&format!("{HEAD}time: {{wait: 31s}}\n")));
 }
+
+#[test]
+fn a_revision_is_a_whole_number_from_1_and_no_part_of_the_meaning() {
+    let spec = |text: &str| load(&format!("{HEAD}{text}")).unwrap().spec;
+    assert_eq!(spec("").revision, 1);
+    assert_eq!(spec("revision: 7\n").revision, 7);
+    assert_eq!(spec("revision: 7\n").config_hash, spec("").config_hash);
+    for wrongly in ["0", "-1", "1.5", "two"] {
+        let said = wrong(&format!("{HEAD}revision: {wrongly}\n"));
+        assert!(said.contains("p.yaml:4:"), "{said}");
+    }
+}
+
+#[test]
+fn what_tasks_do_and_what_the_evaluator_does_are_told_apart() {
+    let spec = |text: &str| load(&format!("{HEAD}{text}")).unwrap().spec;
+    let now = spec("");
+    assert_eq!(now.config_hash, 0x6c99_3166_8110_cc4a, "a file of today means what it meant");
+    for rules in [
+        "rollback_when: ['error_rate > 5%']",
+        "certainty: {per_rollout: 2%}",
+        "mirrored: 50%",
+        "shared_cause: rollback",
+        "control: {dry_run: false}",
+    ] {
+        let other = spec(&format!("{rules}\n"));
+        assert_eq!(other.tasks_hash, now.tasks_hash, "{rules}");
+        assert_ne!(other.config_hash, now.config_hash, "{rules}");
+        assert_eq!(now.with_rules(&other.rules_spec()), other, "{rules}");
+    }
+    for tasks in [
+        "model: m",
+        "time: {wait: 31s}",
+        "compare: argmax",
+        "segments: {country: {declared: [BR]}}",
+        "labels: {max: 3}",
+        "scores: {edges: [0.5]}",
+        "windows: [60s]",
+        "output: {matches: 2%}",
+        "output: {roll: 10m}",
+        "output: {roll_rows: 7000}",
+    ] {
+        let other = spec(&format!("{tasks}\n"));
+        assert_ne!(other.tasks_hash, now.tasks_hash, "{tasks}");
+        assert_ne!(other.config_hash, now.config_hash, "{tasks}");
+    }
+}

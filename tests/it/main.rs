@@ -6,6 +6,9 @@
     reason = "tests stop at what they don't expect"
 )]
 
+mod changes;
+#[cfg(feature = "shell")]
+mod changes_of_log;
 #[cfg(feature = "shell")]
 mod cli;
 mod config;

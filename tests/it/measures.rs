@@ -28,7 +28,7 @@ fn the_example_of_the_docs_is_what_the_engine_counts() {
     let heir = Owner { epoch: 7, ..owner };
     assert!(!stage.complete(owner, &file).unwrap(), "nothing is there yet");
     for of in [owner, heir] {
-        stage.stage(of, &file, &Rows::Windows(world.windows.clone())).unwrap();
+        stage.stage(of, &file, &Rows::Windows(world.windows.clone()), 1).unwrap();
     }
     assert!(stage.complete(owner, &file).unwrap());
     assert!(stage.complete(owner, &file).unwrap(), "done already is done");

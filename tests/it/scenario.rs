@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use parallax::engine::evaluator::{Effect, Evaluator, Input};
+use parallax::engine::evaluator::Effect;
 use parallax::model::entry::Weighing;
 use parallax::model::rule::{Action, Metric, Op};
 use parallax::model::tally::Segment;
@@ -94,7 +93,13 @@ fn a_late_answer_leaves_its_primary_unmatched() {
 }
 
 /// Feeds `rate` requests a second for the given seconds, on two partitions.
-fn stream(world: &mut World, from: i64, to: i64, rate: i64, spoil: impl Fn(i64, &mut Answer)) {
+pub(crate) fn stream(
+    world: &mut World,
+    from: i64,
+    to: i64,
+    rate: i64,
+    spoil: impl Fn(i64, &mut Answer),
+) {
     for second in from..to {
         for n in 0..rate {
             let number = second * rate + n;
@@ -119,10 +124,10 @@ fn stream(world: &mut World, from: i64, to: i64, rate: i64, spoil: impl Fn(i64, 
     }
 }
 
-struct Answer {
-    label: &'static str,
-    latency: f64,
-    missing: bool,
+pub(crate) struct Answer {
+    pub(crate) label: &'static str,
+    pub(crate) latency: f64,
+    pub(crate) missing: bool,
 }
 
 fn two_tasks(rules: Vec<parallax::model::rule::Rule>) -> World {
@@ -281,21 +286,7 @@ fn a_new_owner_of_the_evaluator_decides_the_same() {
     let mut repeats = 0;
     for cut in 0..=world.weighings.len() {
         let log = &world.weighings[..cut];
-        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
-        let state = last.and_then(|at| match &log[at] {
-            Weighing::State { bytes, .. } => Some(bytes.as_slice()),
-            _ => None,
-        });
-        let mut heir = Evaluator::recover(Arc::clone(&world.spec), 2, state).unwrap();
-        for (task, entries) in (0..).zip(&world.logs) {
-            for (position, entry) in entries {
-                heir.handle(Input::Entry { task, position: *position, entry });
-            }
-        }
-        for entry in log.iter().skip(last.map_or(0, |at| at + 1)) {
-            assert!(heir.can_weigh(entry), "{entry:?}");
-            heir.handle(Input::Logged(entry));
-        }
+        let mut heir = world.heir(&world.spec, log);
         let follows: Vec<Effect> = std::iter::from_fn(|| heir.poll()).collect();
         let acts = |effect: &Effect| matches!(effect, Effect::Send(_) | Effect::Append(_));
         assert!(!follows.iter().any(acts), "who follows does nothing");

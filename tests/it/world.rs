@@ -47,6 +47,8 @@ pub(crate) fn spec() -> PipelineSpec {
         held_max: 512 << 20,
         dry_run: true,
         config_hash: 1,
+        tasks_hash: 7,
+        revision: 1,
     }
 }
 
@@ -89,7 +91,8 @@ impl World {
         let spec = Arc::new(spec);
         let logs = vec![Vec::new(); tasks as usize];
         let offsets = vec![vec![0; spec.candidates.len() + 1]; tasks as usize];
-        let mut evaluator = Evaluator::recover(Arc::clone(&spec), tasks as usize, None).unwrap();
+        let mut evaluator =
+            Evaluator::recover(Arc::clone(&spec), tasks as usize, None, None).unwrap();
         evaluator.lead();
         let fresh = |n| Task::recover(Arc::clone(&spec), n, [], &BTreeSet::new());
         Self {
@@ -125,6 +128,41 @@ impl World {
         }
         self.settle();
         self.evaluator.handle(evaluator::Input::Cut { at: now, bounded: self.bounded });
+        self.settle();
+    }
+
+    /// A new owner of the evaluator that holds this pipeline file and has followed so much of its log.
+    pub(crate) fn heir(&self, file: &Arc<PipelineSpec>, log: &[Weighing]) -> Evaluator {
+        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
+        let state = last.and_then(|at| match &log[at] {
+            Weighing::State { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        });
+        let pending = &log[last.map_or(0, |at| at + 1)..];
+        let first = pending.iter().find_map(|entry| match entry {
+            Weighing::Change(rules) => Some(rules),
+            _ => None,
+        });
+        let mut heir =
+            Evaluator::recover(Arc::clone(file), self.tasks.len(), state, first).unwrap();
+        for (task, entries) in (0..).zip(&self.logs) {
+            for (position, entry) in entries {
+                heir.handle(evaluator::Input::Entry { task, position: *position, entry });
+            }
+        }
+        for entry in pending {
+            assert!(heir.can_weigh(entry), "{entry:?}");
+            heir.handle(evaluator::Input::Logged(entry));
+        }
+        heir
+    }
+
+    /// The evaluator's owner is replaced by one that holds this pipeline file.
+    pub(crate) fn succeed(&mut self, file: PipelineSpec) {
+        let mut heir = self.heir(&Arc::new(file), &self.weighings);
+        assert_eq!(heir.objection(), None);
+        heir.lead();
+        self.evaluator = heir;
         self.settle();
     }
 

@@ -2,26 +2,29 @@
 //!
 //! In: entries of the tasks' logs, read back; cuts; its own entries, read back. Out: entries for its
 //! own log, rows, signals. Holds: what is weighed, and in which order, is written down before it is
-//! weighed; so a successor that reads the same logs decides the same, with the same ids. Knows
-//! nothing of: partitions' inputs, files, Kafka.
+//! weighed; so a successor that reads the same logs decides the same, with the same ids. Of the rules, too,
+//! those of the log are in force, whatever its own pipeline file says. Knows nothing of: partitions' inputs,
+//! files, Kafka.
 
 mod feed;
 mod rollout;
 mod state;
+mod unfiled;
 mod verdict;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::recover::Epoch;
 use crate::model::entry::{Entry, TableFile, Weighing};
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
-use crate::model::spec::PipelineSpec;
-use crate::model::time::{DAY, EventTime, Span};
+use crate::model::spec::{PipelineSpec, RulesSpec};
+use crate::model::time::{EventTime, Span};
 use feed::Cut;
 use rollout::{Context, Outcome};
 use state::State;
+use unfiled::{Under, Unfiled, Unstaged};
 
 /// A pane that some tasks have closed waits so long for the others.
 const MISSING_AFTER: Span = Span::from_secs(120);
@@ -69,6 +72,18 @@ pub enum Rows {
     Decisions(Vec<DecisionRow>),
 }
 
+impl Rows {
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        match self {
+            Self::Windows(rows) => rows.len(),
+            Self::Panes(rows) => rows.len(),
+            Self::Decisions(rows) => rows.len(),
+        }
+    }
+}
+
 /// Everything the evaluator asks of the world.
 #[derive(Debug)]
 pub enum Effect {
@@ -80,6 +95,8 @@ pub enum Effect {
         file: TableFile,
         /// Its rows.
         rows: Rows,
+        /// Hash of the configuration that was in force for them.
+        config: u64,
     },
     /// Send this to the control topic.
     Send(Signal),
@@ -92,11 +109,14 @@ pub enum Effect {
 /// Merges, weighs and decides.
 #[derive(Debug)]
 pub struct Evaluator {
+    /// With the rules that are in force.
     spec: Arc<PipelineSpec>,
+    /// What this process' pipeline file says.
+    file: Arc<PipelineSpec>,
+    /// The log says which rules are in force.
+    is_said: bool,
     state: State,
-    windows: Vec<WindowRow>,
-    panes: Vec<PaneRow>,
-    decisions: Vec<DecisionRow>,
+    unfiled: Unfiled,
     /// Commands that were appended and not read back yet.
     in_flight: usize,
     commanded: Vec<EventTime>,
@@ -122,18 +142,30 @@ enum Mode {
 impl Evaluator {
     /// A new owner for `tasks` tasks, going on from the last whole state of its own log, if any. It
     /// follows: what an earlier owner weighed since is to be given to it in order, and then `lead`.
+    /// `first` are the rules of the first change behind the state: where the state says none, they were in
+    /// force when it was reached.
     ///
     /// # Errors
     /// Text that says what can't be read.
     pub fn recover(
-        spec: Arc<PipelineSpec>,
+        file: Arc<PipelineSpec>,
         tasks: usize,
         state: Option<&[u8]>,
+        first: Option<&RulesSpec>,
     ) -> Result<Self, String> {
-        let state = match state {
+        let (known, said) = match state {
+            None => (None, None),
+            Some(bytes) => State::read(bytes).map(|(state, said)| (Some(state), said))?,
+        };
+        let rules = said.as_ref().or(first);
+        let spec = rules.map_or_else(|| Arc::clone(&file), |r| Arc::new(file.with_rules(r)));
+        let state = match known {
+            Some(mut known) if said.is_none() => {
+                known.rollouts.iter_mut().for_each(|rollout| rollout.recall_ledger(&spec));
+                known
+            }
+            Some(known) => known,
             None => State::new(&spec, tasks),
-            Some(bytes) => postcard::from_bytes(bytes)
-                .map_err(|error| format!("read the evaluator's state: {error}"))?,
         };
         if state.tasks() != tasks {
             let known = state.tasks();
@@ -141,17 +173,41 @@ impl Evaluator {
         }
         Ok(Self {
             commanded: state.rollouts.iter().map(|rollout| rollout.weighed_to).collect(),
+            is_said: rules.is_some(),
             spec,
+            file,
             state,
-            windows: Vec::new(),
-            panes: Vec::new(),
-            decisions: Vec::new(),
+            unfiled: Unfiled::default(),
             in_flight: 0,
             parts: Vec::new(),
             now: EventTime::START,
             roll_due: false,
             mode: Mode::Follows,
             effects: VecDeque::new(),
+        })
+    }
+
+    /// The pipeline with the rules that are in force.
+    #[must_use]
+    pub fn spec(&self) -> &PipelineSpec {
+        &self.spec
+    }
+
+    /// Why this process may not lead, if it may not: its file says something else of the revision that is
+    /// in force.
+    #[must_use]
+    pub fn objection(&self) -> Option<String> {
+        let (file, known) = (self.file.rules_spec(), self.spec.rules_spec());
+        (self.is_said && file.revision == known.revision && !file.means(&known)).then(|| {
+            format!(
+                "the rules of this pipeline file differ from those in force (configuration {:016x}, in force \
+                 {:016x}), and both are revision {}; to change them on the running pipeline, raise `revision` \
+                 to {}",
+                file.config_hash,
+                known.config_hash,
+                known.revision,
+                known.revision.saturating_add(1)
+            )
         })
     }
 
@@ -163,6 +219,9 @@ impl Evaluator {
             self.effects.push_back(Effect::Send(signal));
         }
         self.commanded = self.state.rollouts.iter().map(|r| r.weighed_to).collect();
+        if !self.is_said || self.spec.revision < self.file.revision {
+            self.command(Weighing::Change(self.file.rules_spec()));
+        }
         self.command_panes();
         self.settle();
     }
@@ -195,7 +254,7 @@ impl Evaluator {
                 self.command_overdue(bounded);
             }
             Input::Logged(entry) => {
-                if matches!(entry, Weighing::Cut { .. } | Weighing::Panes { .. }) {
+                if entry.is_command() {
                     self.in_flight = self.in_flight.saturating_sub(1);
                 }
                 self.weigh(entry);
@@ -213,7 +272,7 @@ impl Evaluator {
                 }
             }
             Input::Flush => {
-                self.roll_due |= self.rows() != 0;
+                self.roll_due |= self.unfiled.count() != 0;
                 self.settle();
             }
         }
@@ -241,7 +300,10 @@ impl Evaluator {
             Weighing::Panes { comparison, to, missing } => {
                 self.state.has_closed(usize::from(*comparison), *to, missing)
             }
-            Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => true,
+            Weighing::Claim { .. }
+            | Weighing::Sent { .. }
+            | Weighing::State { .. }
+            | Weighing::Change(_) => true,
         }
     }
 
@@ -260,7 +322,7 @@ impl Evaluator {
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
         let rollout = self.state.rollouts.get(comparison)?;
-        Some(verdict::document(&self.spec, comparison, rollout))
+        Some(verdict::document((&self.spec, &self.file), comparison, rollout))
     }
 
     fn command(&mut self, entry: Weighing) {
@@ -323,6 +385,7 @@ impl Evaluator {
     fn weigh(&mut self, entry: &Weighing) {
         match entry {
             Weighing::Claim { .. } | Weighing::State { .. } => {}
+            Weighing::Change(rules) => self.change(rules),
             Weighing::Sent { sequence } => {
                 self.state.unsent.retain(|signal| signal.sequence != *sequence);
             }
@@ -338,6 +401,23 @@ impl Evaluator {
                 self.weigh_panes(usize::from(*comparison), *to, missing);
             }
         }
+    }
+
+    /// From here on these rules are in force, unless newer ones are.
+    fn change(&mut self, rules: &RulesSpec) {
+        if self.is_said && rules.revision <= self.spec.revision {
+            return;
+        }
+        self.is_said = true;
+        let spec = Arc::new(self.file.with_rules(rules));
+        if !rules.means(&self.spec.rules_spec()) {
+            self.unfiled.seal(under(&self.spec, &self.state));
+            self.begin_weighing();
+            for rollout in &mut self.state.rollouts {
+                rollout.change(&self.spec, &spec);
+            }
+        }
+        self.spec = spec;
     }
 
     const fn begin_weighing(&mut self) {
@@ -367,7 +447,7 @@ impl Evaluator {
                 rollout.weigh_pane(&self.spec, &context, &pane, &offsets)
             };
             let comparison = context.comparison;
-            self.panes.push(PaneRow { comparison, pane });
+            self.unfiled.panes.push(PaneRow { comparison, pane });
             self.conclude(outcome);
         }
         let comparison = self.context(number).comparison;
@@ -385,7 +465,7 @@ impl Evaluator {
                 self.state.rollouts[number].last_window = Some(row.clone());
                 self.tell(Effect::Reported(Box::new(row.clone())));
             }
-            self.windows.push(row);
+            self.unfiled.windows.push(row);
         }
     }
 
@@ -406,7 +486,7 @@ impl Evaluator {
         }
         for row in outcome.decisions {
             self.tell(Effect::Decided(Box::new(row.clone())));
-            self.decisions.push(row);
+            self.unfiled.decisions.push(row);
         }
     }
 
@@ -417,15 +497,13 @@ impl Evaluator {
         }
     }
 
-    fn rows(&self) -> usize {
-        self.windows.len() + self.panes.len() + self.decisions.len()
-    }
-
     fn mark_roll(&mut self, to: EventTime) {
         let boundary = to.floor(self.spec.roll);
         if self.state.rolled_to == EventTime::START {
             self.state.rolled_to = boundary;
-        } else if self.state.rolled_to < boundary || self.spec.roll_rows as usize <= self.rows() {
+        } else if self.state.rolled_to < boundary
+            || self.spec.roll_rows as usize <= self.unfiled.count()
+        {
             self.state.rolled_to = self.state.rolled_to.max(boundary);
             self.roll_due = true;
         }
@@ -439,59 +517,16 @@ impl Evaluator {
         }
         self.roll_due = false;
         let mut files = Vec::new();
-        for number in (0_u8..).take(self.spec.candidates.len()) {
-            let windows = take_of(&mut self.windows, |row| row.comparison == number);
-            for (day, rows) in by_day(windows, |row| row.start) {
-                self.stage(number, "windows", day, Rows::Windows(rows), &mut files);
-            }
-            let panes = take_of(&mut self.panes, |row| row.comparison == number);
-            for (day, rows) in by_day(panes, |row| row.pane.start) {
-                self.stage(number, "panes", day, Rows::Panes(rows), &mut files);
-            }
-            let decisions = take_of(&mut self.decisions, |row| row.comparison == number);
-            for (day, rows) in by_day(decisions, |row| row.time) {
-                self.stage(number, "decisions", day, Rows::Decisions(rows), &mut files);
-            }
+        for Unstaged { file, rows, config } in self.unfiled.take(under(&self.spec, &self.state)) {
+            files.push(file.clone());
+            self.effects.push_back(Effect::Stage { file, rows, config });
         }
-        // A state is plain data; it could only fail to encode for lack of memory.
-        let bytes = postcard::to_allocvec(&self.state).unwrap_or_default();
+        let bytes = self.state.write(self.spec.rules_spec());
         self.effects.push_back(Effect::Append(Weighing::State { bytes, files }));
     }
-
-    fn stage(
-        &mut self,
-        number: u8,
-        table: &str,
-        first: EventTime,
-        rows: Rows,
-        files: &mut Vec<TableFile>,
-    ) {
-        let candidate = &self.spec.candidates[usize::from(number)];
-        let (at, weighings) = (first.us() / 1000, self.state.weighings);
-        let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
-        let file = TableFile { table: table.to_owned(), comparison: number, first, name };
-        files.push(file.clone());
-        self.effects.push_back(Effect::Stage { file, rows });
-    }
 }
 
-/// Rows by the day they belong to, each with its first time: a file lies in the folder of one day.
-/// What was read before time began goes with the first day there is.
-fn by_day<T>(rows: Vec<T>, time: impl Fn(&T) -> EventTime) -> Vec<(EventTime, Vec<T>)> {
-    let first = rows.iter().map(&time).filter(|time| *time != EventTime::START).min();
-    let first = first.unwrap_or(EventTime::from_us(0));
-    let mut days: BTreeMap<EventTime, (EventTime, Vec<T>)> = BTreeMap::new();
-    for row in rows {
-        let time = if time(&row) == EventTime::START { first } else { time(&row) };
-        let (least, rows) = days.entry(time.floor(DAY)).or_insert_with(|| (time, Vec::new()));
-        *least = time.min(*least);
-        rows.push(row);
-    }
-    days.into_values().collect()
-}
-
-fn take_of<T>(rows: &mut Vec<T>, of: impl Fn(&T) -> bool) -> Vec<T> {
-    let (taken, left) = std::mem::take(rows).into_iter().partition(of);
-    *rows = left;
-    taken
+/// What the rows so far were weighed under.
+fn under<'a>(spec: &'a PipelineSpec, state: &State) -> Under<'a> {
+    Under { candidates: &spec.candidates, config: spec.config_hash, weighings: state.weighings }
 }

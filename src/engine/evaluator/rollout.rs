@@ -1,9 +1,9 @@
 //! One candidate on trial: its windows, its rules' evidence, its latches.
 //!
 //! In: merged panes and cuts. Out: decisions and the signals that carry them. Holds: a model version
-//! that wasn't seen before starts the evidence anew; pane rules and vital rules keep their evidence
-//! apart, so that what panes decide doesn't depend on how the seconds fell. Knows nothing of: tasks,
-//! the log.
+//! that wasn't seen before starts the evidence anew, and so does a rule that changes, for itself; pane rules
+//! and vital rules keep their evidence apart, so that what panes decide doesn't depend on how the seconds
+//! fell. Knows nothing of: tasks, the log.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,12 @@ use crate::decide::{Latch, action, words};
 use crate::model::entry::{Examples, Pane};
 use crate::model::finding::{Basis, Shown};
 use crate::model::row::{DecisionRow, WindowRow};
+use crate::model::rule::Rule;
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::report::{Offsets, Windows};
+use crate::rules::deal::{Ledger, deal};
 use crate::rules::look::{Look, Seen};
 use crate::rules::watch::Watch;
 
@@ -33,6 +35,9 @@ pub(super) struct Rollout {
     pub(super) weighed_to: EventTime,
     pub(super) windows: Windows,
     pub(super) watches: Vec<Watch>,
+    /// Rides behind the state.
+    #[serde(skip)]
+    pub(super) ledger: Ledger,
     pub(super) latch: Latch,
     pub(super) versions: [Version; 2],
     pub(super) decisions: Vec<DecisionRow>,
@@ -76,10 +81,12 @@ struct Grounding<'a> {
 
 impl Rollout {
     pub(super) fn new(spec: &PipelineSpec) -> Self {
+        let mut ledger = Ledger::default();
         Self {
             weighed_to: EventTime::START,
             windows: Windows::new(&spec.windows),
-            watches: Watch::all(spec),
+            watches: deal(spec, Vec::new(), ["", ""], &mut ledger),
+            ledger,
             latch: Latch::default(),
             versions: Default::default(),
             decisions: Vec::new(),
@@ -251,11 +258,44 @@ impl Rollout {
         let begins = !version.current.is_empty();
         seen.clone_into(&mut version.current);
         if begins {
-            for (watch, fresh) in self.watches.iter_mut().zip(Watch::all(spec)) {
-                if watch.basis == basis {
-                    *watch = fresh;
-                }
-            }
+            self.watches.retain(|watch| watch.basis != basis);
+            self.deal(spec);
+        } else {
+            self.ledger.name(seen);
         }
+        self.ledger.keep([&self.versions[0].current, &self.versions[1].current]);
+    }
+
+    /// From now on other rules are in force: who means the same goes on with its evidence.
+    pub(super) fn change(&mut self, before: &PipelineSpec, spec: &PipelineSpec) {
+        let is_alike =
+            before.certainty == spec.certainty && before.every_request == spec.every_request;
+        let mut taken = BTreeSet::new();
+        let mut place = |rule: &Rule| {
+            let mut places = spec.rules.iter().enumerate();
+            let (at, _) = places.find(|(at, other)| *other == rule && !taken.contains(at))?;
+            taken.insert(at);
+            Some(at)
+        };
+        let places: Vec<Option<usize>> = before.rules.iter().map(&mut place).collect();
+        let goes_on = |mut watch: Watch| {
+            watch.rule = places.get(watch.rule).copied().flatten()?;
+            is_alike.then_some(watch)
+        };
+        self.watches = std::mem::take(&mut self.watches).into_iter().filter_map(goes_on).collect();
+        self.deal(spec);
+    }
+
+    /// Places without a watch get one that begins.
+    fn deal(&mut self, spec: &PipelineSpec) {
+        let versions = [self.versions[0].current.as_str(), self.versions[1].current.as_str()];
+        let watches = std::mem::take(&mut self.watches);
+        self.watches = deal(spec, watches, versions, &mut self.ledger);
+    }
+
+    /// A state that doesn't say what was given out: all that its watches have.
+    pub(super) fn recall_ledger(&mut self, spec: &PipelineSpec) {
+        let versions = [self.versions[0].current.as_str(), self.versions[1].current.as_str()];
+        self.ledger = Ledger::of(spec, &self.watches, versions);
     }
 }

@@ -12,9 +12,10 @@ use super::rollout::Rollout;
 use crate::engine::recover::Epoch;
 use crate::model::entry::{Entry, Pane, Vitals};
 use crate::model::signal::Signal;
-use crate::model::spec::PipelineSpec;
+use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::EventTime;
 use crate::report::Offsets;
+use crate::rules::deal::Ledger;
 
 /// The evaluator's whole state.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -33,6 +34,15 @@ pub(super) struct State {
     pub(super) rolled_to: EventTime,
     /// Signals that the control topic hasn't acknowledged.
     pub(super) unsent: Vec<Signal>,
+}
+
+/// What stands behind a state; older logs end before it.
+#[derive(Serialize, Deserialize)]
+struct Behind {
+    /// The rules that it was reached under.
+    rules: RulesSpec,
+    /// By candidate.
+    ledgers: Vec<Ledger>,
 }
 
 /// What a task's log has said and isn't weighed yet.
@@ -65,6 +75,27 @@ impl State {
             rolled_to: EventTime::START,
             unsent: Vec::new(),
         }
+    }
+
+    /// A state as it was written, and the rules that it was reached under, if it says.
+    pub(super) fn read(bytes: &[u8]) -> Result<(Self, Option<RulesSpec>), String> {
+        let unreadable = |error| format!("read the evaluator's state: {error}");
+        let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(unreadable)?;
+        if rest.is_empty() {
+            return Ok((state, None));
+        }
+        let Behind { rules, ledgers } = postcard::from_bytes(rest).map_err(unreadable)?;
+        for (rollout, ledger) in state.rollouts.iter_mut().zip(ledgers) {
+            rollout.ledger = ledger;
+        }
+        Ok((state, Some(rules)))
+    }
+
+    /// What `read` gives back.
+    pub(super) fn write(&self, rules: RulesSpec) -> Vec<u8> {
+        let ledgers = self.rollouts.iter().map(|rollout| rollout.ledger.clone()).collect();
+        // A state is plain data; it could only fail to encode for lack of memory.
+        postcard::to_allocvec(&(self, Behind { rules, ledgers })).unwrap_or_default()
     }
 
     pub(super) fn take_entry(&mut self, task: u32, position: u64, entry: &Entry) {

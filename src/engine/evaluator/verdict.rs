@@ -14,8 +14,12 @@ use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::rules::watch::Watch;
 
-/// The verdict document of a candidate.
-pub(super) fn document(spec: &PipelineSpec, comparison: usize, rollout: &Rollout) -> Value {
+/// The verdict document of a candidate: under the rules in force, beside those of the pipeline file here.
+pub(super) fn document(
+    (spec, file): (&PipelineSpec, &PipelineSpec),
+    comparison: usize,
+    rollout: &Rollout,
+) -> Value {
     let versions = &rollout.versions;
     let version = if versions[0].current.is_empty() { &versions[1] } else { &versions[0] };
     let severity = rollout.latch.severity(&version.current);
@@ -41,6 +45,8 @@ pub(super) fn document(spec: &PipelineSpec, comparison: usize, rollout: &Rollout
         "since": last.map(|decision| words::time(decision.onset)),
         "weighed_to": time(rollout.weighed_to),
         "config_hash": format!("{:016x}", spec.config_hash),
+        "revision": spec.revision,
+        "file_revision": file.revision,
         "rules": rollout.watches.iter().map(|watch| finding(spec, watch)).collect::<Vec<_>>(),
         "decisions": rollout.decisions.iter().map(|decision| json!({
             "action": decision.action.word(),

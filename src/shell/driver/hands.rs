@@ -30,11 +30,11 @@ pub trait Tables: Send {
         rows: &[PairRow],
     ) -> Result<()>;
 
-    /// Stages rows of the evaluator's tables, durably.
+    /// Stages rows of the evaluator's tables, weighed under this configuration, durably.
     ///
     /// # Errors
     /// The disk refused.
-    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows) -> Result<()>;
+    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows, config: u64) -> Result<()>;
 
     /// Renames a file that `owner` staged into place; whether it is there now.
     ///

@@ -33,6 +33,11 @@ pub use tasks::{Begun, Behind, Holding};
 /// While leaving, what the control topic refused is sent again so many times.
 const SENT_AGAIN: u32 = 20;
 
+/// A pipeline file that doesn't fit the log: it says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OtherConfiguration(pub String);
+
 /// What people are told as it happens.
 pub trait Observer: Send {
     /// A rule was shown.

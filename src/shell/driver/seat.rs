@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::{InFlight, Observer, SignalSink, Tables, append};
+use super::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
 use crate::engine::Epoch;
 use crate::engine::evaluator::{self, Effect, Evaluator};
 use crate::model::entry::{TableFile, Weighing};
@@ -86,7 +86,7 @@ impl Seat {
     pub(super) fn claim(&mut self) -> Result<()> {
         self.release();
         self.nonce = self.nonce.wrapping_add(1);
-        let (nonce, config) = (self.nonce, self.spec.config_hash);
+        let (nonce, config) = (self.nonce, self.spec.tasks_hash);
         let whole = self.log.read(Stream::Evaluator, Begin::Tail(TAIL))?;
         let claim = Body::Evaluator(Arc::new(Weighing::Claim { nonce, config }));
         self.log.append(Stream::Evaluator, 0, claim)?;
@@ -172,9 +172,9 @@ impl Seat {
                     let body = Body::Evaluator(Arc::new(entry));
                     append(self.log.as_mut(), &mut self.in_flight, (stream, epoch), body)?;
                 }
-                Effect::Stage { file, rows } => {
+                Effect::Stage { file, rows, config } => {
                     counters.files += 1;
-                    tables.stage(Owner { stream, epoch }, &file, &rows)?;
+                    tables.stage(Owner { stream, epoch }, &file, &rows, config)?;
                 }
                 Effect::Send(signal) => self.unsent.push_back(signal),
                 Effect::Decided(row) => {
@@ -263,7 +263,7 @@ impl Seat {
                 Stream::Task(task) => self.take_task(task, &frame),
                 Stream::Evaluator => self.take_own(frame, tables, counters)?,
             }
-            self.catch_up();
+            self.catch_up()?;
         }
         Ok(moved)
     }
@@ -313,8 +313,13 @@ impl Seat {
                     *count = count.saturating_sub(1);
                 }
                 let Body::Evaluator(entry) = &frame.body else { return Ok(()) };
-                if let Weighing::State { files, .. } = entry.as_ref() {
-                    complete(files, owner, tables)?;
+                match entry.as_ref() {
+                    Weighing::State { files, .. } => complete(files, owner, tables)?,
+                    Weighing::Change(rules) => {
+                        let (revision, rules) = (rules.revision, rules.rules.len());
+                        tracing::info!(revision, rules, "From here on these rules are in force.");
+                    }
+                    _ => {}
                 }
                 self.handle(evaluator::Input::Logged(entry));
                 Ok(())
@@ -365,7 +370,12 @@ impl Seat {
             None => None,
         };
         let count = self.partitions as usize;
-        let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, state)
+        let since = last.map_or(0, |at| at + 1);
+        let first = weighings.iter().skip(since).find_map(|(_, w)| match w.as_ref() {
+            Weighing::Change(rules) => Some(rules),
+            _ => None,
+        });
+        let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, state, first)
             .map_err(anyhow::Error::msg)
             .context("go on from the log")?;
         tables.clear_older(Owner { stream: Stream::Evaluator, epoch })?;
@@ -376,23 +386,34 @@ impl Seat {
             self.read_to.insert(task, position);
             tasks.push(epoch);
         }
-        let since = last.map_or(0, |at| at + 1);
         let pending = weighings.into_iter().skip(since).map(|(_, w)| Arc::unwrap_or_clone(w));
         let pending = pending.filter(|w| !matches!(w, Weighing::Claim { .. })).collect();
         self.state = State::Follows { evaluator: Box::new(evaluator), epoch, pending, tasks };
-        self.catch_up();
-        Ok(())
+        self.catch_up()
     }
 
     /// Weighs again what can be, and leads once nothing is left.
-    fn catch_up(&mut self) {
-        let State::Follows { evaluator, pending, .. } = &mut self.state else { return };
+    ///
+    /// Rules of the log go before those of the pipeline file, unless the file's are newer.
+    fn catch_up(&mut self) -> Result<()> {
+        let State::Follows { evaluator, pending, .. } = &mut self.state else { return Ok(()) };
         while let Some(next) = pending.front() {
             if !evaluator.can_weigh(next) {
-                return;
+                return Ok(());
             }
             evaluator.handle(evaluator::Input::Logged(next));
             pending.pop_front();
+        }
+        if let Some(objection) = evaluator.objection() {
+            return Err(OtherConfiguration(objection).into());
+        }
+        let (file, in_force) = (self.spec.revision, evaluator.spec().revision);
+        if file < in_force {
+            tracing::warn!(
+                file,
+                in_force,
+                "The log holds newer rules than this pipeline file: they are in force here too."
+            );
         }
         if let State::Follows { mut evaluator, epoch, tasks, .. } =
             std::mem::replace(&mut self.state, State::Empty)
@@ -400,6 +421,7 @@ impl Seat {
             evaluator.lead();
             self.state = State::Leads { evaluator, epoch, tasks };
         }
+        Ok(())
     }
 }
 

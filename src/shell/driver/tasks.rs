@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::{InFlight, LetterSink, Tables, append};
+use super::{InFlight, LetterSink, OtherConfiguration, Tables, append};
 use crate::engine::{self, Differs, Effect, Task};
 use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
 use crate::model::spec::PipelineSpec;
@@ -205,7 +205,7 @@ impl Tasks {
 
     pub(super) fn claim(&mut self, partition: u32) -> Result<()> {
         self.nonce = self.nonce.wrapping_add(1);
-        let (nonce, config) = (self.nonce, self.spec.config_hash);
+        let (nonce, config) = (self.nonce, self.spec.tasks_hash);
         let stream = Stream::Task(partition);
         let whole = self.log.read(stream, Begin::Tail(TAIL))?;
         let claim = Body::Task(Arc::new(Entry::Claim { nonce, config }));
@@ -384,7 +384,7 @@ impl Tasks {
             self.holdings.insert(partition, again);
             return Ok(());
         }
-        check_config(self.spec.config_hash, &entries)?;
+        check_config(&self.spec, &entries)?;
         let owner = Owner { stream, epoch };
         let in_place = complete_named(&entries, owner, tables)?;
         let removed = tables.clear_older(owner)?;
@@ -485,19 +485,32 @@ fn complete_named(
     Ok(in_place)
 }
 
-/// A change of meaning on a running log isn't built yet: two meanings must not mix in one window.
-fn check_config(hash: u64, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
-    let other = entries.iter().find_map(|(_, entry)| match entry.as_ref() {
-        Entry::Claim { config, .. } if *config != hash => Some(*config),
-        _ => None,
-    });
-    anyhow::ensure!(
-        other.is_none(),
-        "the log was written by another version of this pipeline file (configuration {:016x}, now {hash:016x}); \
-         restore the file, or give the new one a log of its own",
-        other.unwrap_or_default()
-    );
-    Ok(())
+/// What tasks do may not change on a running log: two meanings must not mix in one window. Who was refused
+/// has claimed too; so it's the last claim under which anything was written that counts.
+fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
+    let claim = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
+        Entry::Claim { config, .. } => Some((*epoch, *config)),
+        Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) => None,
+    };
+    let last = entries.iter().rfind(|entry| claim(entry).is_none()).map(|(epoch, _)| *epoch);
+    let writer = entries.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
+    match writer {
+        Some((_, config)) if !spec.does_what(config) => {
+            Err(OtherConfiguration(other_tasks(spec, config)).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn other_tasks(spec: &PipelineSpec, config: u64) -> String {
+    format!(
+        "the log was written by tasks that do something else than this pipeline file says (configuration \
+         {config:016x}, now {:016x}): `model`, `candidates`, `time`, `compare`, `segments`, `labels`, `scores`, \
+         `windows`, `output.roll`, `output.roll_rows` or `output.matches` differ. Restore them, or start a new \
+         pipeline, with a `log` and a `kafka.group` of its own. Only rules may change on a running pipeline, \
+         by raising `revision`; in a log from before that, run it once with the rules as they were",
+        spec.tasks_hash
+    )
 }
 
 /// What a recorded run counted must be counted again.

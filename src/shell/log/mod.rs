@@ -81,7 +81,8 @@ impl Body {
                 Weighing::Cut { .. }
                 | Weighing::Panes { .. }
                 | Weighing::Sent { .. }
-                | Weighing::State { .. } => None,
+                | Weighing::State { .. }
+                | Weighing::Change(_) => None,
             },
         }
     }

@@ -139,6 +139,7 @@ impl Stage {
         owner: Owner,
         file: &TableFile,
         batch: Result<RecordBatch, ArrowError>,
+        config: u64,
     ) -> Result<(), TableError> {
         let table = &file.table;
         let batch = batch.map_err(|error| TableError::Encode(table.clone(), error.into()))?;
@@ -152,8 +153,9 @@ impl Stage {
             },
             error => TableError::Encode(table.clone(), error.into()),
         };
-        let mut writer = ArrowWriter::try_new(output, batch.schema(), Some(self.properties(table)))
-            .map_err(refused)?;
+        let mut writer =
+            ArrowWriter::try_new(output, batch.schema(), Some(self.properties(table, config)))
+                .map_err(refused)?;
         writer.write(&batch).map_err(refused)?;
         let output = writer.into_inner().map_err(refused)?;
         output.sync_all().map_err(io_error("make durable", &path))?;
@@ -174,13 +176,14 @@ impl Stage {
         format!("{table}/pipeline={pipeline}/candidate={candidate}/dt={day}/{name}")
     }
 
-    fn properties(&self, table: &str) -> WriterProperties {
+    /// `config`: what its rows depend on; of pair rows that is what tasks do, whatever the rules are.
+    fn properties(&self, table: &str, config: u64) -> WriterProperties {
         let pair = |key: &str, value: String| KeyValue::new(format!("parallax.{key}"), value);
         properties(vec![
             pair("schema_version", SCHEMA_VERSION.to_string()),
             pair("table", table.to_owned()),
             pair("pipeline", self.spec.name.clone()),
-            pair("config_hash", format!("{:016x}", self.spec.config_hash)),
+            pair("config_hash", format!("{config:016x}")),
         ])
         .build()
     }
@@ -200,16 +203,27 @@ impl Tables for Stage {
         file: &TableFile,
         rows: &[PairRow],
     ) -> anyhow::Result<()> {
-        Ok(self.write(owner, file, pairs::batch(&self.spec, partition, rows))?)
+        Ok(self.write(
+            owner,
+            file,
+            pairs::batch(&self.spec, partition, rows),
+            self.spec.tasks_hash,
+        )?)
     }
 
-    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows) -> anyhow::Result<()> {
+    fn stage(
+        &mut self,
+        owner: Owner,
+        file: &TableFile,
+        rows: &Rows,
+        config: u64,
+    ) -> anyhow::Result<()> {
         let batch = match rows {
             Rows::Windows(rows) => windows::batch(&self.spec, rows),
             Rows::Panes(rows) => panes::batch(&self.spec, rows),
             Rows::Decisions(rows) => decisions::batch(&self.spec, rows),
         };
-        Ok(self.write(owner, file, batch)?)
+        Ok(self.write(owner, file, batch, config)?)
     }
 
     fn complete(&mut self, owner: Owner, file: &TableFile) -> anyhow::Result<bool> {

@@ -101,6 +101,13 @@ fn is_settled(schedule: &Schedule) -> Result<(), String> {
         }
     }
     let leads = schedule.processes.iter().filter(|process| process.driver.evaluator().is_some());
+    let obeyed = leads.clone().all(|process| {
+        let in_force = process.driver.evaluator().map_or(0, |e| e.spec().revision);
+        process.driver.spec.revision <= in_force
+    });
+    if !obeyed {
+        return Err("older rules than those of the leader's pipeline file are in force".to_owned());
+    }
     let leads = leads.count();
     if leads != 1 {
         return Err(format!("{leads} evaluators lead"));

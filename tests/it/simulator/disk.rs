@@ -26,8 +26,8 @@ pub(super) type Path = (String, u8, EventTime, String);
 pub(super) enum Content {
     /// Pairs of a partition.
     Pairs(u32, Vec<PairRow>),
-    /// Rows of the evaluator's tables.
-    Table(Rows),
+    /// Rows of the evaluator's tables, and the configuration they were weighed under.
+    Table(u64, Rows),
 }
 
 /// The output folder.
@@ -55,7 +55,7 @@ impl Disk {
 
     /// The machine stops: pairs that were staged may be gone with the folder's last entries.
     pub(super) fn lose_stages(&mut self, rng: &mut Rng) {
-        self.staged.retain(|_, content| matches!(content, Content::Table(_)) || rng.chance(50));
+        self.staged.retain(|_, content| matches!(content, Content::Table(..)) || rng.chance(50));
     }
 }
 
@@ -90,8 +90,8 @@ impl Tables for VirtualTables {
         self.write(Step::StagePairs, owner, file, Content::Pairs(partition, rows.to_vec()))
     }
 
-    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows) -> Result<()> {
-        self.write(Step::StageTable, owner, file, Content::Table(rows.clone()))
+    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows, config: u64) -> Result<()> {
+        self.write(Step::StageTable, owner, file, Content::Table(config, rows.clone()))
     }
 
     fn complete(&mut self, owner: Owner, file: &TableFile) -> Result<bool> {

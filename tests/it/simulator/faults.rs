@@ -15,6 +15,7 @@ pub(super) enum Step {
     AppendFact,
     AppendVitals,
     AppendClosed,
+    AppendChange,
     AppendCut,
     AppendPanes,
     AppendSent,
@@ -34,12 +35,13 @@ pub(super) enum Step {
     LetterFlush,
 }
 
-pub(super) const STEPS: [Step; 22] = [
+pub(super) const STEPS: [Step; 23] = [
     Step::LogRead,
     Step::AppendClaim,
     Step::AppendFact,
     Step::AppendVitals,
     Step::AppendClosed,
+    Step::AppendChange,
     Step::AppendCut,
     Step::AppendPanes,
     Step::AppendSent,
@@ -60,7 +62,8 @@ pub(super) const STEPS: [Step; 22] = [
 ];
 
 /// Steps that are rare by themselves, and so are where a process is meant to die more often.
-const RARE: [Step; 9] = [
+const RARE: [Step; 10] = [
+    Step::AppendChange,
     Step::CompletePairs,
     Step::CompleteTable,
     Step::AppendPanes,
@@ -170,6 +173,10 @@ pub(super) enum Bug {
     RenamedBeforeEntry,
     /// The evaluator goes on from a state that doesn't count.
     StateOfLostEntry,
+    /// A new owner of the evaluator doesn't see that rules changed.
+    ChangesForgotten,
+    /// A new owner of the evaluator obeys rules that a superseded one wrote down.
+    ChangesOfZombies,
     /// Who was superseded by a late claim doesn't claim again.
     NeverClaimsAgain,
     /// The evaluator takes entries of any epoch.
@@ -180,7 +187,7 @@ pub(super) enum Bug {
     StagesOfZombiesCompleted,
 }
 
-pub(super) const BUGS: [Bug; 11] = [
+pub(super) const BUGS: [Bug; 13] = [
     Bug::ActsBeforeReadBack,
     Bug::NoLookBack,
     Bug::OneResumePoint,
@@ -188,6 +195,8 @@ pub(super) const BUGS: [Bug; 11] = [
     Bug::VitalsRejected,
     Bug::RenamedBeforeEntry,
     Bug::StateOfLostEntry,
+    Bug::ChangesForgotten,
+    Bug::ChangesOfZombies,
     Bug::NeverClaimsAgain,
     Bug::SeatIgnoresEpochs,
     Bug::SignalsNotRepeated,

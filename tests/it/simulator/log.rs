@@ -345,6 +345,7 @@ fn append_step(body: &Body) -> Step {
             Weighing::Panes { .. } => Step::AppendPanes,
             Weighing::Sent { .. } => Step::AppendSent,
             Weighing::State { .. } => Step::AppendState,
+            Weighing::Change(_) => Step::AppendChange,
         },
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Compared {
     pub(super) decisions: usize,
     pub(super) signals: usize,
     pub(super) repeats: usize,
+    /// Of rules.
+    pub(super) changes: usize,
 }
 
 impl Compared {
@@ -40,6 +42,7 @@ impl Compared {
         self.decisions += other.decisions;
         self.signals += other.signals;
         self.repeats += other.repeats;
+        self.changes += other.changes;
     }
 }
 
@@ -251,37 +254,43 @@ fn conserved(broker: &Broker, partition: usize, said: &Said) -> Result<(), Strin
 /// What the evaluator's files say, or must say.
 #[derive(PartialEq, Debug, Default)]
 struct Tables {
-    windows: Vec<WindowRow>,
-    panes: Vec<PaneRow>,
-    decisions: Vec<DecisionRow>,
+    /// Each with the configuration that it was weighed under.
+    windows: Vec<(u64, WindowRow)>,
+    panes: Vec<(u64, PaneRow)>,
+    decisions: Vec<(u64, DecisionRow)>,
 }
 
 impl Tables {
-    fn add(&mut self, rows: &Rows) {
+    fn add(&mut self, config: u64, rows: &Rows) {
         match rows {
-            Rows::Windows(rows) => self.windows.extend(rows.iter().cloned()),
-            Rows::Panes(rows) => self.panes.extend(rows.iter().cloned()),
-            Rows::Decisions(rows) => self.decisions.extend(rows.iter().cloned()),
+            Rows::Windows(rows) => self.windows.extend(under(config, rows)),
+            Rows::Panes(rows) => self.panes.extend(under(config, rows)),
+            Rows::Decisions(rows) => self.decisions.extend(under(config, rows)),
         }
     }
 
     fn sort(&mut self) {
-        self.windows.sort_by_cached_key(|row| {
+        self.windows.sort_by_cached_key(|(_, row)| {
             (row.comparison, row.size, row.start, row.segment.clone(), row.revision)
         });
         // A pane that was weighed without a task has several parts.
-        self.panes
-            .sort_by_cached_key(|row| (row.comparison, row.pane.start, format!("{:?}", row.pane)));
-        self.decisions.sort_by_cached_key(|row| {
+        self.panes.sort_by_cached_key(|(_, row)| {
+            (row.comparison, row.pane.start, format!("{:?}", row.pane))
+        });
+        self.decisions.sort_by_cached_key(|(_, row)| {
             (row.comparison, row.time, row.basis.clone(), row.rule.clone(), row.evidence.clone())
         });
     }
 }
 
+fn under<T: Clone>(config: u64, rows: &[T]) -> impl Iterator<Item = (u64, T)> {
+    rows.iter().map(move |row| (config, row.clone()))
+}
+
 /// Panes by their start, parts that were weighed apart added up; that they were is marked in the rows.
-fn together(rows: &[PaneRow]) -> Vec<PaneRow> {
+fn together(rows: &[(u64, PaneRow)]) -> Vec<PaneRow> {
     let mut merged: BTreeMap<(u8, EventTime), Pane> = BTreeMap::new();
-    for PaneRow { comparison, pane } in rows {
+    for (_, PaneRow { comparison, pane }) in rows {
         let start = pane.start;
         let into = merged.entry((*comparison, start)).or_insert_with(|| Pane::empty(start));
         into.merge(pane);
@@ -303,11 +312,11 @@ fn compare_evaluator(
     merged: &BTreeMap<(u8, EventTime), Pane>,
     compared: &mut Compared,
 ) -> Result<(), String> {
-    let (wanted, signals) = followed(spec, shared)?;
+    let (wanted, signals) = followed(spec, shared, compared)?;
     let mut said = Tables::default();
     for content in shared.disk.files.values() {
-        if let Content::Table(rows) = content {
-            said.add(rows);
+        if let Content::Table(config, rows) = content {
+            said.add(*config, rows);
         }
     }
     said.sort();
@@ -335,8 +344,18 @@ fn first_difference<T: PartialEq + std::fmt::Debug>(
 }
 
 /// What a fresh evaluator says that weighs the same in the same order.
-fn followed(spec: &Arc<PipelineSpec>, shared: &Shared) -> Result<(Tables, Vec<Signal>), String> {
-    let mut evaluator = Evaluator::recover(Arc::clone(spec), PARTITIONS, None)?;
+fn followed(
+    spec: &Arc<PipelineSpec>,
+    shared: &Shared,
+    compared: &mut Compared,
+) -> Result<(Tables, Vec<Signal>), String> {
+    let first = weighings(shared).into_iter().find_map(|weighing| match weighing.as_ref() {
+        Weighing::Change(rules) => Some(rules.clone()),
+        _ => None,
+    });
+    let first = first.ok_or("no rules were written down")?;
+    let mut revision = 0;
+    let mut evaluator = Evaluator::recover(Arc::clone(spec), PARTITIONS, None, Some(&first))?;
     evaluator.repeat();
     let mut vitals = vec![0; PARTITIONS];
     for (partition, vitals) in vitals.iter_mut().enumerate() {
@@ -351,6 +370,13 @@ fn followed(spec: &Arc<PipelineSpec>, shared: &Shared) -> Result<(Tables, Vec<Si
         match weighing.as_ref() {
             Weighing::Cut { ends, .. } => weighed.clone_from(ends),
             Weighing::Panes { .. } => {}
+            Weighing::Change(rules) => {
+                if rules.revision <= revision {
+                    return Err(format!("revision {} behind {revision}", rules.revision));
+                }
+                compared.changes += usize::from(revision != 0);
+                revision = rules.revision;
+            }
             Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => continue,
         }
         if !evaluator.can_weigh(&weighing) {
@@ -366,7 +392,7 @@ fn followed(spec: &Arc<PipelineSpec>, shared: &Shared) -> Result<(Tables, Vec<Si
     let (mut tables, mut signals) = (Tables::default(), Vec::new());
     while let Some(effect) = evaluator.poll() {
         match effect {
-            evaluator::Effect::Stage { rows, .. } => tables.add(&rows),
+            evaluator::Effect::Stage { rows, config, .. } => tables.add(config, &rows),
             evaluator::Effect::Send(signal) => signals.push(signal),
             evaluator::Effect::Append(_)
             | evaluator::Effect::Decided(_)

@@ -29,6 +29,11 @@ pub(super) fn altered(
         }
         (Bug::VitalsRejected, 0, _) => accepted(topic, is_vitals),
         (Bug::StateOfLostEntry, 1, Stream::Evaluator) => accepted(topic, is_state),
+        (Bug::ChangesForgotten, 1, Stream::Evaluator) => {
+            let changes = topic.frames.iter().filter(|frame| is_change(frame));
+            changes.map(|frame| (frame.position, None)).collect()
+        }
+        (Bug::ChangesOfZombies, 1, Stream::Evaluator) => accepted(topic, is_change),
         _ => BTreeMap::new(),
     }
 }
@@ -51,6 +56,10 @@ fn is_vitals(frame: &LogFrame) -> bool {
 
 fn is_state(frame: &LogFrame) -> bool {
     matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), Weighing::State { .. }))
+}
+
+fn is_change(frame: &LogFrame) -> bool {
+    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), Weighing::Change(_)))
 }
 
 /// Frames that don't count, as if they did.

@@ -22,7 +22,9 @@ use crate::world::{at, rule};
 /// A schedule under way.
 pub(super) struct Schedule {
     pub(super) rng: Rng,
-    pub(super) spec: Arc<PipelineSpec>,
+    /// The pipeline file by revision, and which of them is the newest so far.
+    pub(super) files: Vec<Arc<PipelineSpec>>,
+    newest: usize,
     pub(super) shared: Arc<Mutex<Shared>>,
     pub(super) broker: Broker,
     pub(super) now: EventTime,
@@ -77,6 +79,20 @@ fn spec() -> PipelineSpec {
     }
 }
 
+/// The same pipeline with other rules, twice: one is altered, one gone, one new; then all begin anew.
+fn files() -> Vec<Arc<PipelineSpec>> {
+    let first = spec();
+    let rate = |text, action, value| rule(text, action, Metric::ErrorRate, Op::Above, value);
+    let mut second = PipelineSpec { revision: 2, config_hash: 2, dry_run: false, ..first.clone() };
+    let null = rule("null_rate > 2%", Action::Investigate, Metric::NullRate, Op::Above, 0.02);
+    second.rules[1] = null;
+    second.rules.remove(3);
+    second.rules.insert(0, rate("error_rate > 25%", Action::Investigate, 0.25));
+    let certainty = Certainty { per_rollout: 0.4, ..first.certainty };
+    let third = PipelineSpec { revision: 3, config_hash: 3, certainty, ..second.clone() };
+    [first, second, third].map(Arc::new).into()
+}
+
 /// Runs one schedule; what went wrong, if anything did.
 pub(super) fn run(seed: u64, bug: Bug) -> Result<Outcome, String> {
     let mut rng = Rng::new(seed);
@@ -97,7 +113,8 @@ pub(super) fn run(seed: u64, bug: Bug) -> Result<Outcome, String> {
     let mut schedule = Schedule {
         trouble: 3 + rng.below(12),
         rng,
-        spec: Arc::new(spec()),
+        files: files(),
+        newest: 0,
         shared: Arc::new(Mutex::new(shared)),
         broker,
         now: at(1000.0),
@@ -119,7 +136,7 @@ pub(super) fn run(seed: u64, bug: Bug) -> Result<Outcome, String> {
     }
     let end = if noticed { End::Refused } else { End::Whole };
     let shared = schedule.shared.lock().unwrap();
-    let compared = compare(&schedule.spec, &undamaged, &shared, end)?;
+    let compared = compare(&schedule.files[0], &undamaged, &shared, end)?;
     Ok(Outcome { compared, hits: shared.hits.clone(), noticed, damaged })
 }
 
@@ -145,6 +162,7 @@ impl Schedule {
                     shared.control.land();
                 }
                 33..37 if self.is_bereft() => self.rebalance(),
+                37 if self.newest + 1 < self.files.len() && self.rng.chance(50) => self.newest += 1,
                 _ => {
                     let at = self.rng.index(self.processes.len());
                     let done = self.live(at);
@@ -230,7 +248,11 @@ impl Schedule {
         let calm = self.shared().calm;
         let fate = if calm { Fate::default() } else { Fate::drawn(&mut self.rng, repairs) };
         self.shared().fates.insert(id, fate);
-        let mut process = Process::new(id, &self.spec, Reach::new(id, &self.shared));
+        // Not every host has the newest file.
+        let old = self.rng.chance(25);
+        let file = if old { self.rng.index(self.newest + 1) } else { self.newest };
+        let reach = Reach::new(id, &self.shared);
+        let mut process = Process::new(id, &self.files[file], reach);
         if self.is_file {
             let done = process.own_all();
             self.processes.push(process);

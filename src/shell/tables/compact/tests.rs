@@ -238,7 +238,7 @@ fn full_files_are_cut_at_the_maximum_and_left_alone_afterwards() {
 fn files_of_another_configuration_stay_apart_and_strangers_stay_as_they_are() {
     let tables = Tables::filled(40);
     let mut spec = tables.spec.clone();
-    spec.config_hash ^= 1;
+    spec.tasks_hash ^= 1;
     let changed = Stage::new(tables.root(), &spec).unwrap();
     for from in [40, 50] {
         tables.file(&changed, &format!("changed-{from}.parquet"), from..from + 10);

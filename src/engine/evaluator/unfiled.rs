@@ -1,0 +1,110 @@
+//! Rows of the evaluator that lie in no file yet.
+//!
+//! In: rows as they come. Out: files of one table, candidate, day and configuration. Holds: a file's name
+//! follows from what was weighed; what was weighed under other rules lies in another file. Knows nothing
+//! of: folders, why rules change.
+
+use std::collections::BTreeMap;
+
+use super::Rows;
+use crate::model::entry::TableFile;
+use crate::model::row::{DecisionRow, PaneRow, WindowRow};
+use crate::model::time::{DAY, EventTime};
+
+/// Rows that lie in no file yet.
+#[derive(Debug, Default)]
+pub(super) struct Unfiled {
+    pub(super) windows: Vec<WindowRow>,
+    pub(super) panes: Vec<PaneRow>,
+    pub(super) decisions: Vec<DecisionRow>,
+    /// Files of earlier configurations, to be staged with the others.
+    sealed: Vec<Unstaged>,
+}
+
+/// A file to be staged.
+#[derive(Debug)]
+pub(super) struct Unstaged {
+    pub(super) file: TableFile,
+    pub(super) rows: Rows,
+    /// Hash of the configuration that its rows were weighed under.
+    pub(super) config: u64,
+}
+
+/// What the rows so far were weighed under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Under<'a> {
+    pub(super) candidates: &'a [String],
+    pub(super) config: u64,
+    /// Weighings so far.
+    pub(super) weighings: u64,
+}
+
+impl Unfiled {
+    pub(super) fn count(&self) -> usize {
+        let sealed: usize = self.sealed.iter().map(|unstaged| unstaged.rows.count()).sum();
+        self.windows.len() + self.panes.len() + self.decisions.len() + sealed
+    }
+
+    /// What comes from now on is weighed under another configuration.
+    pub(super) fn seal(&mut self, under: Under<'_>) {
+        let files = self.take(under);
+        self.sealed = files;
+    }
+
+    /// All files that the rows make.
+    pub(super) fn take(&mut self, under: Under<'_>) -> Vec<Unstaged> {
+        let mut files = std::mem::take(&mut self.sealed);
+        for number in (0_u8..).take(under.candidates.len()) {
+            let mut stage = |table, first, rows| {
+                files.push(unstaged(under, (number, table), first, rows));
+            };
+            let windows = take_of(&mut self.windows, |row| row.comparison == number);
+            for (day, rows) in by_day(windows, |row| row.start) {
+                stage("windows", day, Rows::Windows(rows));
+            }
+            let panes = take_of(&mut self.panes, |row| row.comparison == number);
+            for (day, rows) in by_day(panes, |row| row.pane.start) {
+                stage("panes", day, Rows::Panes(rows));
+            }
+            let decisions = take_of(&mut self.decisions, |row| row.comparison == number);
+            for (day, rows) in by_day(decisions, |row| row.time) {
+                stage("decisions", day, Rows::Decisions(rows));
+            }
+        }
+        files
+    }
+}
+
+fn unstaged(
+    under: Under<'_>,
+    (number, table): (u8, &str),
+    first: EventTime,
+    rows: Rows,
+) -> Unstaged {
+    let candidate = &under.candidates[usize::from(number)];
+    let (at, weighings) = (first.us() / 1000, under.weighings);
+    let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
+    let file = TableFile { table: table.to_owned(), comparison: number, first, name };
+    Unstaged { file, rows, config: under.config }
+}
+
+/// Rows by the day they belong to, each with its first time: a file lies in the folder of one day.
+/// What was read before time began goes with the first day there is.
+fn by_day<T>(rows: Vec<T>, time: impl Fn(&T) -> EventTime) -> Vec<(EventTime, Vec<T>)> {
+    let first = rows.iter().map(&time).filter(|time| *time != EventTime::START).min();
+    let first = first.unwrap_or(EventTime::from_us(0));
+    let mut days: BTreeMap<EventTime, (EventTime, Vec<T>)> = BTreeMap::new();
+    for row in rows {
+        let time = if time(&row) == EventTime::START { first } else { time(&row) };
+        let (least, rows) = days.entry(time.floor(DAY)).or_insert_with(|| (time, Vec::new()));
+        *least = time.min(*least);
+        rows.push(row);
+    }
+    days.into_values().collect()
+}
+
+fn take_of<T>(rows: &mut Vec<T>, of: impl Fn(&T) -> bool) -> Vec<T> {
+    let (taken, left) = std::mem::take(rows).into_iter().partition(of);
+    *rows = left;
+    taken
+}

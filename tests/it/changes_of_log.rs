@@ -1,0 +1,169 @@
+//! Real logs on disk: one from before rules could change goes on, and a pipeline file that doesn't fit its log
+//! is refused with a word.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use parallax::config::endpoint::LogEndpoint;
+use parallax::config::{self, Pipeline};
+use parallax::engine::Input;
+use parallax::model::entry::Weighing;
+use parallax::model::record::Record;
+use parallax::shell::assemble::{durable, own_all};
+use parallax::shell::clock::HostClock;
+use parallax::shell::driver::{Driver, OtherConfiguration};
+use parallax::shell::follow::Recorded;
+use parallax::shell::log::file::FileLog;
+use parallax::shell::log::{Body, LogFrame, Stream};
+use serde_json::Value;
+
+use crate::world::{at, event};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/log-v1-first")
+}
+
+/// A copy of the log of 90 seconds in which the candidate began to fail, and its pipeline file.
+struct Copy {
+    folder: tempfile::TempDir,
+    text: String,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("state");
+        std::fs::create_dir(&log).unwrap();
+        std::fs::copy(data().join("parallax.log"), log.join("parallax.log")).unwrap();
+        Self { folder, text: std::fs::read_to_string(data().join("pipeline.yaml")).unwrap() }
+    }
+
+    fn pipeline(&self, text: &str) -> Pipeline {
+        let loaded = config::load(text, "pipeline.yaml", &HashMap::new());
+        let mut pipeline = loaded.map_err(|problems| problems.render(false)).unwrap();
+        pipeline.endpoints.output = self.folder.path().join("out");
+        pipeline.endpoints.log = LogEndpoint::Folder(self.folder.path().join("state"));
+        pipeline
+    }
+
+    /// A process starts with this pipeline file.
+    fn start(&self, text: &str) -> Result<Driver> {
+        let mut driver = durable(&self.pipeline(text), 2, HostClock::Real)?;
+        own_all(&mut driver)?;
+        Ok(driver)
+    }
+
+    /// The same, and it reads to this second; what its verdict says then, and said at first.
+    fn run(&self, text: &str, to: i64) -> (Value, Value) {
+        let mut driver = self.start(text).unwrap();
+        driver.flush().unwrap();
+        let first = verdict(&driver);
+        read(&mut driver, to);
+        driver.flush().unwrap();
+        (verdict(&driver), first)
+    }
+
+    fn refusal(&self, text: &str) -> String {
+        let error = self.start(text).err().unwrap();
+        assert!(error.downcast_ref::<OtherConfiguration>().is_some(), "{error:#}");
+        error.to_string()
+    }
+
+    fn frames(&self) -> BTreeMap<Stream, Vec<LogFrame>> {
+        FileLog::read_only(&self.folder.path().join("state")).unwrap().frames
+    }
+
+    /// Revisions that the log holds.
+    fn revisions(&self) -> Vec<u32> {
+        let frames = self.frames().remove(&Stream::Evaluator).unwrap();
+        let revision = |frame: LogFrame| match frame.body {
+            Body::Evaluator(weighing) => match weighing.as_ref() {
+                Weighing::Change(rules) => Some(rules.revision),
+                _ => None,
+            },
+            Body::Task(_) => None,
+        };
+        frames.into_iter().filter_map(revision).collect()
+    }
+}
+
+/// Reads what the log's writer had read, and more of the same, to this second.
+fn read(driver: &mut Driver, to: i64) {
+    for number in 0..to * 6 {
+        let country = if number % 2 == 0 { "BR" } else { "DE" };
+        let (task, time) = ((number / 2 % 2) as u32, number as f64 / 6.0);
+        let label = if 75 * 6 <= number && number % 3 == 0 { "!" } else { "ok" };
+        let offset = number / 4 * 2 + number % 2;
+        for (input, label) in [(0, "ok"), (1, label)] {
+            let (after, latency) = (0.01 * input as f64, 10.0 + input as f64);
+            let value = event(&format!("r{number}"), time + after, label, latency, country);
+            let value = Some(value.as_bytes());
+            let records = [Record { offset, timestamp_ms: None, key: None, value }];
+            let task = driver.task_mut(task).unwrap();
+            if task.position(input) <= offset {
+                task.handle(Input::Records { input, records: &records, read_at: None });
+            }
+        }
+    }
+    driver.tick(at(to as f64)).unwrap();
+}
+
+fn verdict(driver: &Driver) -> Value {
+    driver.evaluator().unwrap().verdict(0).unwrap()
+}
+
+#[test]
+fn a_log_from_before_rules_could_change_goes_on_and_then_they_can() {
+    let copy = Copy::new();
+    let (read_on, recorded) = copy.run(&copy.text, 100);
+    assert_eq!(recorded["verdict"], "rollback");
+    assert_eq!(recorded["decisions"][0]["signal_id"], "76036f0c79f79213e898e4777323ad59");
+    assert_eq!(recorded["config_hash"], "9a23af8b5809ab99", "a file means what it meant");
+    assert_eq!(recorded["rules"][0]["log_threshold"], 17.959_787_488_934_584);
+    assert_eq!(copy.revisions(), [1]);
+
+    let newer = copy.text.replace("match_rate < 95%", "match_rate < 99%") + "revision: 2\n";
+    let (_, said) = copy.run(&newer, 110);
+    assert_eq!((&said["revision"], &said["verdict"]), (&2.into(), &"rollback".into()));
+    assert_eq!(said["rules"][0], read_on["rules"][0], "it keeps its evidence");
+    assert_eq!(said["rules"][2]["rule"], "match_rate < 99%");
+    assert_eq!(said["rules"][2]["total"], 0);
+
+    let (_, said) = copy.run(&copy.text, 120);
+    assert_eq!((&said["revision"], &said["file_revision"]), (&2.into(), &1.into()));
+    assert_eq!(said["rules"][2]["rule"], "match_rate < 99%", "the log governs, not the file");
+    assert_ne!(said["rules"][2]["total"], 0);
+    assert_eq!(copy.revisions(), [1, 2]);
+}
+
+#[test]
+fn a_file_that_doesnt_fit_its_log_is_refused_and_says_what_to_do() {
+    let copy = Copy::new();
+    let altered = copy.text.replace("match_rate < 95%", "match_rate < 99%");
+    let why = copy.refusal(&altered);
+    assert!(why.contains("run it once with the rules as they were"), "{why}");
+    copy.run(&copy.text, 100);
+    let why = copy.refusal(&altered);
+    assert!(why.contains("raise `revision` to 2"), "{why}");
+    let why = copy.refusal(&(copy.text.replace("wait: 5s", "wait: 6s") + "revision: 2\n"));
+    assert!(why.contains("`time`") && why.contains("a `kafka.group` of its own"), "{why}");
+    // Who was refused has claimed, and leaves nothing behind that keeps others from going on.
+    assert_eq!(copy.run(&copy.text, 110).0["revision"], 1);
+    copy.run(&(altered + "revision: 2\n"), 120);
+    assert_eq!(copy.revisions(), [1, 2]);
+}
+
+#[test]
+fn a_recorded_run_is_repeated_under_the_rules_it_began_with() {
+    let copy = Copy::new();
+    copy.run(&copy.text, 100);
+    let newer = copy.text.replace("error_rate > 5%", "error_rate > 9%") + "revision: 2\n";
+    copy.run(&newer, 110);
+    let spec = copy.pipeline(&newer).spec;
+    let recorded = Recorded::read(copy.frames(), &spec, 2).unwrap();
+    let (began, text) = (recorded.pipeline(&spec), "error_rate > 5%");
+    assert_eq!((began.revision, began.rules[0].text.as_str()), (1, text));
+    let other = copy.pipeline(&copy.text.replace("wait: 5s", "wait: 6s")).spec;
+    assert!(Recorded::read(copy.frames(), &other, 2).is_err());
+}
