@@ -152,7 +152,7 @@ fn main() {
         let now = EventTime::from_us(chunk.last().map_or(0, |a| a.at_us)).floor(Span::from_secs(1));
         bench.task.handle(Input::Tick { now });
         bench.settle();
-        bench.evaluator.handle(evaluator::Input::Cut { at: now, bounded: false });
+        bench.evaluator.handle(evaluator::Input::Cut { at: now, patient: false });
         bench.settle();
     }
     let log = bench.log;

@@ -39,6 +39,8 @@ const SECOND: Span = Span::from_secs(1);
 const IDLE: Duration = Duration::from_millis(2);
 /// The host's clock may leave the monotonic one by so much before it has been stepped.
 const STEP: Span = Span::from_secs(2);
+/// A cluster that hasn't said for so long where inputs end is away.
+const AWAY: Duration = Duration::from_secs(10);
 /// A loop that is later than this has fallen behind.
 const BEHIND: Span = Span::from_secs(5);
 
@@ -467,6 +469,7 @@ impl Live<'_> {
             let behind = now.since(round.next_tick).as_secs();
             tracing::warn!(behind, "The loop fell behind, or the process was stopped for a while.");
         }
+        self.driver.set_away(AWAY < monotonic().duration_since(round.clocks.1));
         self.driver.tick(now.floor(SECOND))?;
         round.next_tick = now.floor(SECOND).plus(SECOND);
         if !round.asked {

@@ -142,11 +142,11 @@ impl Survey {
         }
         let streams = tasks.iter().map(|task| &task.stream).chain([&evaluator.stream]);
         let others: BTreeSet<u64> =
-            streams.filter_map(|s| s.config).filter(|c| *c != spec.config_hash).collect();
+            streams.filter_map(|s| s.config).filter(|c| !spec.does_what(*c)).collect();
         for other in others {
             problems.push(format!(
-                "it was written by another version of this pipeline file (configuration {other:016x}, now {:016x})",
-                spec.config_hash
+                "it was written by tasks that do something else than this pipeline file says (configuration {other:016x}, now {:016x})",
+                spec.tasks_hash
             ));
         }
         for (partition, task) in tasks.iter().enumerate() {
@@ -191,7 +191,8 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
             Weighing::Claim { .. }
             | Weighing::Panes { .. }
             | Weighing::Sent { .. }
-            | Weighing::State { .. } => None,
+            | Weighing::State { .. }
+            | Weighing::Change(_) => None,
         },
     };
     // Before its first second an owner knows no time.
@@ -338,10 +339,17 @@ fn weigh_again<'f>(
     spec: &Arc<PipelineSpec>,
     look: &mut Look,
     state: Option<&[u8]>,
-    since: impl Iterator<Item = &'f LogFrame>,
+    since: impl Iterator<Item = &'f LogFrame> + Clone,
 ) -> Result<Evaluator, String> {
     let tasks = look.tasks();
-    let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, state)?;
+    let first = since.clone().find_map(|frame| match &frame.body {
+        Body::Evaluator(weighing) => match weighing.as_ref() {
+            Weighing::Change(rules) => Some(rules),
+            _ => None,
+        },
+        Body::Task(_) => None,
+    });
+    let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, state, first)?;
     for task in 0..tasks {
         let (position, mut epoch): (u64, Epoch) = evaluator.taken_of(task as usize);
         let (frames, _) = look

@@ -127,7 +127,7 @@ impl World {
             task.handle(Input::Tick { now });
         }
         self.settle();
-        self.evaluator.handle(evaluator::Input::Cut { at: now, bounded: self.bounded });
+        self.evaluator.handle(evaluator::Input::Cut { at: now, patient: self.bounded });
         self.settle();
     }
 
@@ -179,7 +179,7 @@ impl World {
             task.handle(Input::Flush);
         }
         self.settle();
-        self.evaluator.handle(evaluator::Input::Cut { at: last, bounded: true });
+        self.evaluator.handle(evaluator::Input::Cut { at: last, patient: true });
         self.settle();
         self.evaluator.handle(evaluator::Input::End);
         self.evaluator.handle(evaluator::Input::Flush);

@@ -48,8 +48,9 @@ pub enum Input<'a> {
     Cut {
         /// Host time (event time in a replay).
         at: EventTime,
-        /// The inputs end: every task is waited for, so that nothing depends on which one is fast.
-        bounded: bool,
+        /// Every task is waited for: the inputs end, and nothing may depend on which one is fast; or
+        /// nobody could be heard for a while.
+        patient: bool,
     },
     /// An entry of the evaluator's own log was read back.
     Logged(&'a Weighing),
@@ -244,14 +245,14 @@ impl Evaluator {
                 self.state.take_entry(task, position, entry);
                 self.command_panes();
             }
-            Input::Cut { at, bounded } => {
+            Input::Cut { at, patient } => {
                 if STEP < at.since(self.now).max(self.now.since(at)) {
                     // The clock was stepped: it doesn't say since when anybody is missing.
                     self.parts.iter_mut().flatten().for_each(|(_, seen)| *seen = at);
                 }
                 self.now = at;
                 self.command_cut(at);
-                self.command_overdue(bounded);
+                self.command_overdue(patient);
             }
             Input::Logged(entry) => {
                 if entry.is_command() {
@@ -344,9 +345,12 @@ impl Evaluator {
     }
 
     /// Weighs what came without the tasks that are missing for too long, and what they closed since.
-    fn command_overdue(&mut self, bounded: bool) {
+    fn command_overdue(&mut self, patient: bool) {
         if self.mode != Mode::Leads {
             return;
+        }
+        if patient {
+            self.parts.clear();
         }
         self.parts.resize_with(self.spec.candidates.len(), VecDeque::new);
         for (comparison, number) in (0..self.spec.candidates.len()).zip(0_u8..) {
@@ -360,7 +364,7 @@ impl Evaluator {
             while parts.front().is_some_and(|(to, _)| *to <= known) {
                 parts.pop_front();
             }
-            let due = |seen: EventTime| !bounded && MISSING_AFTER <= self.now.since(seen);
+            let due = |seen: EventTime| !patient && MISSING_AFTER <= self.now.since(seen);
             let to = match parts.front() {
                 Some((to, seen)) if due(*seen) => *to,
                 _ if self.in_flight == 0 && self.state.has_late(comparison) => {

@@ -64,6 +64,8 @@ pub struct Driver {
     observers: Vec<Box<dyn Observer>>,
     /// The inputs end.
     bounded: bool,
+    /// The cluster doesn't answer.
+    away: bool,
     patience: Patience,
 }
 
@@ -82,6 +84,7 @@ impl Driver {
             letters,
             observers: Vec::new(),
             bounded: false,
+            away: false,
             patience,
         }
     }
@@ -189,6 +192,11 @@ impl Driver {
         self.bounded = true;
     }
 
+    /// Whether the cluster doesn't answer: then no task is missing, however long that takes.
+    pub const fn set_away(&mut self, away: bool) {
+        self.away = away;
+    }
+
     /// Records that are gone stop nothing: what may lack them is marked.
     pub const fn accept_loss(&mut self) {
         self.tasks.accepts_loss = true;
@@ -262,7 +270,7 @@ impl Driver {
             task.handle(engine::Input::Tick { now });
         }
         self.settle()?;
-        self.seat.handle(evaluator::Input::Cut { at: now, bounded: self.bounded });
+        self.seat.handle(evaluator::Input::Cut { at: now, patient: self.bounded || self.away });
         self.seat.repeat_overtaken(&mut self.counters);
         self.seat.send();
         self.settle()
@@ -283,7 +291,7 @@ impl Driver {
             }
             self.drain()?;
         }
-        self.seat.handle(evaluator::Input::Cut { at: last, bounded: true });
+        self.seat.handle(evaluator::Input::Cut { at: last, patient: true });
         self.drain()?;
         self.end(true)
     }

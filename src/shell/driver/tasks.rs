@@ -490,7 +490,9 @@ fn complete_named(
 fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
     let claim = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
         Entry::Claim { config, .. } => Some((*epoch, *config)),
-        Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) => None,
+        Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) | Entry::Lost(_) | Entry::Lacks(_) => {
+            None
+        }
     };
     let last = entries.iter().rfind(|entry| claim(entry).is_none()).map(|(epoch, _)| *epoch);
     let writer = entries.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
