@@ -65,6 +65,8 @@ impl<'a> Look<'a> {
             Seen::Pane(pane) => pane.tallies.get(segment).map_or_else(Share::default, |tally| {
                 let missing = if self.every_request { tally.unmatched() } else { 0 };
                 match of {
+                    // That two answers differ is said of the pair: the primary can't mismatch alone.
+                    Of::Primary if metric == Metric::MatchRate => Share::default(),
                     Of::Candidate => of_tally(metric, tally, &tally.candidate, missing, edge_us),
                     Of::Primary => of_tally(metric, tally, &tally.primary, 0, edge_us),
                 }

@@ -220,6 +220,25 @@ fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
 }
 
 #[test]
+fn a_candidate_that_answers_otherwise_is_rolled_back_if_its_rule_says_so() {
+    let mut world = two_tasks(vec![rule(
+        "match_rate < 95%",
+        Action::Rollback,
+        Metric::MatchRate,
+        Op::Below,
+        0.95,
+    )]);
+    stream(&mut world, 0, 60, 60, |_, _| {});
+    stream(&mut world, 60, 120, 60, |number, answer| {
+        if number % 2 == 0 {
+            answer.label = "review";
+        }
+    });
+    world.finish();
+    assert_eq!(world.decisions[0].action, Action::Rollback, "{}", world.decisions[0].reason);
+}
+
+#[test]
 fn slow_mismatching_and_shifted_candidates_are_shown_on_panes() {
     let mut world = two_tasks(vec![
         rule(
