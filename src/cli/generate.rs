@@ -23,14 +23,19 @@ static REACHED: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new
 /// Make traffic with faults to order.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  parallax generate --out data --requests 100000 --errors 30%@5m\n  parallax generate --brokers 127.0.0.1:9092 --topics fraud.primary,fraud.v8 --live --rate 1000"
+    after_help = "Examples:\n  parallax generate --out data --rate 200 --errors 30%@5m\n  parallax generate --brokers 127.0.0.1:9092 --topics fraud.primary,fraud.v8 --live --rate 1000"
 )]
 pub(super) struct Generate {
     /// Write files into this folder.
-    #[arg(long, conflicts_with = "brokers", required_unless_present = "brokers")]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with = "brokers",
+        required_unless_present = "brokers"
+    )]
     out: Option<PathBuf>,
     /// Send to this cluster.
-    #[arg(long, requires = "topics")]
+    #[arg(long, value_name = "HOST:PORT", requires = "topics")]
     brokers: Option<String>,
     /// Topics in input order: the primary's, then the candidates'.
     #[arg(long, value_delimiter = ',')]
@@ -137,6 +142,7 @@ impl FromStr for Seconds {
 impl Generate {
     pub(super) fn run(self, output: Output) -> Result<()> {
         let mut scenario = self.scenario()?;
+        warn_of_faults_after(&scenario);
         let begun = monotonic();
         let manifest = match (&self.out, &self.brokers) {
             (Some(folder), _) => to_files(scenario, folder)?,
@@ -166,6 +172,9 @@ impl Generate {
     }
 
     fn scenario(&self) -> Result<Scenario> {
+        let rated = self.rate.is_finite() && 0.0 < self.rate;
+        anyhow::ensure!(rated, "--rate: write more than 0");
+        anyhow::ensure!(0 < self.partitions, "--partitions: write 1 or more");
         let mut scenario = Scenario {
             requests: self.requests,
             rate: self.rate,
@@ -174,8 +183,9 @@ impl Generate {
             ..Scenario::fraud(self.seed)
         };
         if let Some(start) = &self.start {
+            let start = start.parse::<jiff::Timestamp>().ok();
             scenario.start_us =
-                start.parse::<jiff::Timestamp>().context("--start")?.as_microsecond();
+                start.context("--start: write 2026-01-01T10:00:00Z")?.as_microsecond();
         }
         let faults = &mut scenario.faults;
         faults.missing = self.missing.0;
@@ -192,26 +202,8 @@ impl Generate {
             faults.silence_s = seconds("--silence", length)?;
             faults.silence_at_s = seconds("--silence", at)?;
         }
-        for (name, texts, kind) in [
-            ("--errors", &self.errors, FaultKind::Errors as fn(f64) -> FaultKind),
-            ("--nulls", &self.nulls, FaultKind::Nulls),
-            ("--wrong", &self.wrong, FaultKind::Wrong),
-            ("--slow", &self.slow, FaultKind::Slow),
-        ] {
-            for text in texts {
-                let (size, rest) =
-                    text.split_once('@').with_context(|| format!("{name}: write 30%@5m"))?;
-                let size = match size.strip_suffix('x') {
-                    Some(factor) => factor.parse().with_context(|| name.to_owned())?,
-                    None => {
-                        size.parse::<Percent>()
-                            .map_err(|error| anyhow::anyhow!("{name}: {error}"))?
-                            .0
-                    }
-                };
-                faults.candidate.push(fault(name, kind(size), rest)?);
-            }
-        }
+        let countries = &scenario.countries;
+        faults.candidate = self.shares(countries)?;
         if let Some(at) = &self.dead {
             faults.candidate.push(fault("--dead", FaultKind::Dead, at.trim_start_matches('@'))?);
         }
@@ -224,6 +216,52 @@ impl Generate {
             )?);
         }
         Ok(scenario)
+    }
+
+    /// Faults with a size.
+    fn shares(&self, countries: &[(String, f64)]) -> Result<Vec<Fault>> {
+        let mut faults = Vec::new();
+        for (name, texts, kind) in [
+            ("--errors", &self.errors, FaultKind::Errors as fn(f64) -> FaultKind),
+            ("--nulls", &self.nulls, FaultKind::Nulls),
+            ("--wrong", &self.wrong, FaultKind::Wrong),
+            ("--slow", &self.slow, FaultKind::Slow),
+        ] {
+            for text in texts {
+                let example = if name == "--slow" { "4x@5m" } else { "30%@5m" };
+                let wrong = || format!("{name}: write {example}, not `{text}`");
+                let (size, rest) = text.split_once('@').with_context(wrong)?;
+                let size = match size.strip_suffix('x') {
+                    Some(factor) if name == "--slow" => factor.parse::<f64>().ok(),
+                    None if name != "--slow" => size.parse::<Percent>().ok().map(|share| share.0),
+                    _ => None,
+                };
+                let fault = fault(name, kind(size.with_context(wrong)?), rest)?;
+                if let Some(country) = &fault.place.country {
+                    let known: Vec<&str> =
+                        countries.iter().map(|(known, _)| known.as_str()).collect();
+                    anyhow::ensure!(
+                        known.contains(&country.as_str()),
+                        "{name}: no country `{country}`; there are {}",
+                        known.join(", ")
+                    );
+                }
+                faults.push(fault);
+            }
+        }
+        Ok(faults)
+    }
+}
+
+/// A fault that begins after the last request is none.
+fn warn_of_faults_after(scenario: &Scenario) {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let end = scenario.requests as f64 / scenario.rate + scenario.faults.silence_s;
+    for fault in scenario.faults.candidate.iter().filter(|fault| end <= fault.at_s) {
+        eprintln!(
+            "warning: a fault begins at {:.0} s, but the traffic ends at {end:.0} s: give more --requests, or a lower --rate",
+            fault.at_s
+        );
     }
 }
 
@@ -240,7 +278,9 @@ fn fault(name: &str, kind: FaultKind, text: &str) -> Result<Fault> {
             let country = place.strip_prefix("country=");
             Some(
                 country
-                    .with_context(|| format!("{name}: only country=… can be chosen"))?
+                    .with_context(|| {
+                        format!("{name}: only `country=…` can be chosen, such as 30%@5m:country=BR")
+                    })?
                     .to_owned(),
             )
         }
