@@ -1,5 +1,7 @@
 //! `schema`: the contracts, printed.
 
+use std::io::Write as _;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
@@ -25,14 +27,12 @@ enum Contract {
 
 impl Schema {
     pub(super) fn run(self) -> Result<()> {
-        match self.contract {
-            Contract::Pipeline => {
-                println!("{}", serde_json::to_string_pretty(&parallax::config::schema())?);
-            }
-            Contract::Prediction => print!("{}", include_str!("../../schemas/prediction.v1.json")),
-            Contract::Status => print!("{}", include_str!("../../schemas/status.v1.json")),
-            Contract::Signal => print!("{}", include_str!("../../schemas/signal.v1.json")),
-        }
-        Ok(())
+        let text = match self.contract {
+            Contract::Pipeline => serde_json::to_string_pretty(&parallax::config::schema())? + "\n",
+            Contract::Prediction => include_str!("../../schemas/prediction.v1.json").to_owned(),
+            Contract::Status => include_str!("../../schemas/status.v1.json").to_owned(),
+            Contract::Signal => include_str!("../../schemas/signal.v1.json").to_owned(),
+        };
+        Ok(std::io::stdout().write_all(text.as_bytes())?)
     }
 }
