@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use parallax::decide::words;
 use parallax::shell::files::{self, FileSource};
 use parallax::shell::follow::{self, Recorded};
 use parallax::shell::log::file::FileLog;
@@ -21,14 +22,14 @@ use super::report::{Collected, Collector, print_decisions};
 /// Run a pipeline over files.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  parallax generate --out data --wrong 12%@2m:country=BR\n  parallax replay --pipeline pipelines/fraud.yaml --source primary=data --source v8=data --out out"
+    after_help = "Examples:\n  parallax generate --out data --rate 300 --wrong 12%@2m:country=BR\n  parallax replay --pipeline pipelines/fraud.yaml --source primary=data --source v8=data --out out"
 )]
 pub(super) struct Replay {
     /// The pipeline file.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pipeline: PathBuf,
     /// Where tables and signals go.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Files of an input, one per partition: NAME=FILE[,FILE…], or NAME=FOLDER for its NAME-*.
     #[arg(long = "source", value_name = "NAME=FILE", required = true)]
@@ -71,6 +72,15 @@ impl Replay {
             None => replay::run(&mut driver, &mut source, &stop, progress)?,
         }
         bar.finish_and_clear();
+        let (unreadable, read) = driver.counters.unreadable_of_read();
+        if 0 < unreadable {
+            eprintln!(
+                "warning: {} of {} records couldn't be read; each lies with its reason in {}",
+                words::count(unreadable),
+                words::count(read),
+                pipeline.endpoints.output.join("dead_letters.jsonl").display()
+            );
+        }
         let decisions = decisions.lock().map_err(|_| anyhow::anyhow!("read the decisions"))?;
         print_decisions(&pipeline.spec, &decisions, output);
         Ok(())

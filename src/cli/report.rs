@@ -108,10 +108,14 @@ pub(super) fn print_decisions(spec: &PipelineSpec, collected: &Collected, output
             writeln!(out, "{}", json!({ "pipeline": spec.name, "decisions": rows }))
         }
         Output::Table if collected.decisions.is_empty() => {
-            let windows = collected.windows.len();
+            let seen = match collected.windows.len() {
+                0 => "nothing was compared: no window was filled".to_owned(),
+                1 => "no rule was shown in 1 window".to_owned(),
+                windows => format!("no rule was shown in {windows} windows"),
+            };
             writeln!(
                 out,
-                "HOLD  {}: no rule was shown in {windows} windows; that isn't a pass: promotion rules aren't built yet",
+                "HOLD  {}: {seen}; that isn't a pass: promotion rules aren't built yet",
                 spec.name
             )
         }
@@ -168,7 +172,7 @@ pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) 
     let evidence: Value = serde_json::from_str(&rollback.evidence).unwrap_or(Value::Null);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     out.push_str(&format!(
-        "ROLLBACK  {} / {}        {}, {:.1} s after the first bad second\n",
+        "ROLLBACK  {} / {}        {}, {:.1} s after it began, by the evidence\n",
         spec.name,
         spec.candidates[usize::from(rollback.comparison)],
         words::clock(rollback.time),
@@ -198,7 +202,7 @@ pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) 
     }
     let topic = if spec.dry_run { "parallax.control (dry run)" } else { "parallax.control" };
     out.push_str(&format!(
-        "  signal   topic {topic}, id {}      evidence  {tables}/decisions/…\n",
+        "  signal   topic {topic}, id {}      evidence  {tables}/decisions\n",
         rollback.signal_id.as_deref().unwrap_or("-")
     ));
     out.push_str(&try_line(tables));

@@ -40,8 +40,8 @@ impl FileSource {
     pub fn open(inputs: &[(String, Vec<PathBuf>)]) -> Result<Self, SourceError> {
         let partitions = inputs.iter().map(|(_, paths)| paths.len()).max().unwrap_or(0);
         if let Some((name, paths)) = inputs.iter().find(|(_, paths)| paths.len() != partitions) {
-            return Err(SourceError::Topics(format!(
-                "{name} has {} files, another has {partitions}; each input needs one file per partition",
+            return Err(SourceError::Files(format!(
+                "`{name}` has {} of the {partitions} files that another input has: each needs one for every partition",
                 paths.len()
             )));
         }
@@ -205,12 +205,14 @@ pub fn sources(
         names.iter().map(|name| (name.clone(), Vec::new())).collect();
     for argument in arguments {
         let Some((name, paths)) = argument.split_once('=') else {
-            return Err(SourceError::Topics(format!("--source {argument}: write NAME=FILE")));
+            return Err(SourceError::Files(format!(
+                "--source {argument}: write NAME=FILE or NAME=FOLDER"
+            )));
         };
         let Some((_, files)) = by_name.iter_mut().find(|(known, _)| known == name) else {
             let known = names.join(", ");
-            return Err(SourceError::Topics(format!(
-                "--source {argument}: no input {name:?}; there are {known}"
+            return Err(SourceError::Files(format!(
+                "--source {argument}: no input `{name}`; there are {known}"
             )));
         };
         for path in paths.split(',').map(PathBuf::from) {
@@ -222,9 +224,9 @@ pub fn sources(
         }
     }
     match by_name.iter().find(|(_, files)| files.is_empty()) {
-        Some((name, _)) => {
-            Err(SourceError::Topics(format!("{name} has no file: add --source {name}=FILE")))
-        }
+        Some((name, _)) => Err(SourceError::Files(format!(
+            "`{name}` has no file: give --source {name}=FILE, or the folder of its {name}-*"
+        ))),
         None => Ok(by_name),
     }
 }

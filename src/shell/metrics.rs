@@ -83,6 +83,12 @@ impl Counters {
         *self.unreadable.entry(reason).or_default() += 1;
     }
 
+    /// Records that couldn't be read, of all that were.
+    #[must_use]
+    pub fn unreadable_of_read(&self) -> (u64, u64) {
+        (self.unreadable.values().sum(), self.records.iter().sum())
+    }
+
     /// Counts a decision.
     pub fn decided(&mut self, row: &DecisionRow) {
         *self.decisions.entry((row.comparison, row.action)).or_default() += 1;

@@ -47,6 +47,9 @@ pub enum SourceError {
     /// Topics don't fit.
     #[error("read the input topics: {0}")]
     Topics(String),
+    /// Files don't fit.
+    #[error("{0}")]
+    Files(String),
     /// Records that should be read are gone.
     #[error("read {topic}/{partition} at offset {offset}: {reason}")]
     Lost {
