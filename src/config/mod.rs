@@ -11,16 +11,18 @@ pub mod problem;
 mod raw;
 mod resolve;
 mod unit;
+mod variables;
+mod words;
 
 use std::collections::HashMap;
 
 pub use resolve::Pipeline;
 
-use problem::{Problem, Problems};
+use problem::{Extent, Problem, Problems};
 use raw::RawPipeline;
 
-/// Unknown fields that are reported at once.
-const UNKNOWN_MAX: usize = 20;
+/// Fields that can't be read and are reported at once.
+const PROBLEMS_MAX: usize = 20;
 
 /// Reads a pipeline file.
 ///
@@ -31,26 +33,13 @@ pub fn load(
     file: &str,
     environment: &HashMap<String, String>,
 ) -> Result<Pipeline, Problems> {
-    let mut unknown = Vec::new();
-    let mut readable = text.to_owned();
-    let parsed = loop {
-        match parse(&readable, environment) {
-            Ok(raw) => break Ok(raw),
-            Err(problem) => {
-                // An unknown field is noted and blanked, so that the next one is found too.
-                let again = problem.unknown_field && unknown.len() < UNKNOWN_MAX;
-                let blanked = blank(&readable, problem.line, problem.column);
-                unknown.push(problem);
-                if !again || blanked == readable {
-                    break Err(());
-                }
-                readable = blanked;
-            }
-        }
-    };
-    let Ok(raw) = parsed else { return Err(Problems::new(file, text, unknown)) };
-    let (pipeline, mut problems) = resolve::resolve(raw);
+    let unset = variables::unset(text, environment);
+    let (parsed, unknown) = read(text, environment);
+    let (pipeline, mut problems) = parsed.map_or_else(|| (None, Vec::new()), resolve::resolve);
     problems.extend(unknown);
+    // What an unset variable would have said isn't wrong as well.
+    problems.retain(|problem| unset.iter().all(|unset| unset.line != problem.line));
+    problems.extend(unset);
     match pipeline {
         Some(pipeline) if problems.is_empty() => Ok(pipeline),
         _ => Err(Problems::new(file, text, problems)),
@@ -64,17 +53,66 @@ pub fn schema() -> serde_json::Value {
     settings.into_generator().into_root_schema_for::<RawPipeline>().to_value()
 }
 
-fn parse(text: &str, environment: &HashMap<String, String>) -> Result<RawPipeline, Problem> {
-    let options = serde_saphyr::Options::default().with_properties(environment.clone());
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let error = error.without_snippet();
-        let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        let mut problem = Problem::at(line, column, message);
-        problem.explain_unknown_field();
+/// The file as it can be read, with what can't: each such field is noted and blanked, so that the
+/// next one is found too.
+fn read(text: &str, environment: &HashMap<String, String>) -> (Option<RawPipeline>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut readable = text.to_owned();
+    loop {
+        let problem = match parse(&readable, environment) {
+            Ok(raw) => return (Some(raw), problems),
+            Err(problem) => problem,
+        };
+        let blanked = match problem.extent {
+            _ if PROBLEMS_MAX <= problems.len() => None,
+            Extent::Field => Some(blank(&readable, problem.line, problem.column)),
+            Extent::Section => section(&readable, problem.line).map(|at| blank(&readable, at, 1)),
+            Extent::File => None,
+        };
+        // Of a file that lacks what was blanked nothing more is known.
+        if problem.lacks_section && !is_empty(text) {
+            problems.extend(missing_sections(text, &problem));
+        }
+        if !problem.lacks_section || problems.is_empty() {
+            problems.push(problem);
+        }
+        match blanked {
+            Some(blanked) if blanked != readable => readable = blanked,
+            _ => return (None, problems),
+        }
+    }
+}
+
+/// Every section that a file must have and this one has nowhere.
+fn missing_sections(text: &str, first: &Problem) -> Vec<Problem> {
+    let has = |name: &&str| text.contains(&format!("{name}:"));
+    let missing = |name: &str| {
+        let mut problem = first.clone();
+        (problem.message, problem.cure) = words::missing(name);
         problem
-    })
+    };
+    words::SECTIONS.iter().filter(|name| !has(name)).map(|name| missing(name)).collect()
+}
+
+/// The line on which the section begins that holds this one.
+fn section(text: &str, line: u64) -> Option<u64> {
+    let lines = (1..).zip(text.lines()).take_while(|(number, _)| *number <= line);
+    let begins = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic());
+    lines.filter(|(_, text)| begins(text)).last().map(|(number, _)| number)
+}
+
+fn parse(text: &str, environment: &HashMap<String, String>) -> Result<RawPipeline, Problem> {
+    let mut options = serde_saphyr::Options::default().with_properties(environment.clone());
+    // Only so are variables in quotes read, too, and within `{…}` they have to stand in quotes.
+    options.property_syntax = serde_saphyr::PropertySyntax::DockerCompose;
+    let text = &variables::literal_dollars(text);
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| words::problem(error.without_snippet(), is_empty(text)))
+}
+
+/// Whether there is nothing but comments.
+fn is_empty(text: &str) -> bool {
+    text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
 }
 
 /// Blanks the field that begins at this place with all that is nested in it; other text stays where
@@ -90,7 +128,7 @@ fn blank(text: &str, line: u64, column: u64) -> String {
         // Within `{…}`: only up to the next field.
         let before: String = first.chars().take(column).collect();
         let rest: String = first.chars().skip(column).collect();
-        let end = rest.find([',', '}']).unwrap_or(rest.len());
+        let end = end_of_field(&rest);
         let width = rest.get(..end).map_or(0, |field| field.chars().count());
         let after = rest.get(end..).unwrap_or_default();
         // A comma may not stand alone: of `{a, , b}` it goes too.
@@ -108,4 +146,20 @@ fn blank(text: &str, line: u64, column: u64) -> String {
         line.clear();
     }
     lines.join("\n")
+}
+
+/// Where a field within `{…}` ends: at a comma or bracket that belongs to nothing nested in it.
+fn end_of_field(text: &str) -> usize {
+    let (mut depth, mut quote) = (0_usize, None);
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => quote = (open != c).then_some(open),
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '{' | '[') => depth += 1,
+            (None, ',' | '}' | ']') if depth == 0 => return at,
+            (None, '}' | ']') => depth -= 1,
+            (None, _) => {}
+        }
+    }
+    text.len()
 }

@@ -18,7 +18,19 @@ pub struct Problem {
     pub message: String,
     /// How to mend it.
     pub cure: String,
-    pub(super) unknown_field: bool,
+    pub(super) extent: Extent,
+    pub(super) lacks_section: bool,
+}
+
+/// What can't be read because of a problem: the rest can.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Extent {
+    /// The field at its place.
+    Field,
+    /// The section that holds its place.
+    Section,
+    /// Nothing beyond its place can be read.
+    File,
 }
 
 impl Problem {
@@ -29,7 +41,8 @@ impl Problem {
             width: 1,
             message: message.into(),
             cure: String::new(),
-            unknown_field: false,
+            extent: Extent::File,
+            lacks_section: false,
         }
     }
 
@@ -41,34 +54,6 @@ impl Problem {
     pub(super) const fn width(mut self, width: usize) -> Self {
         self.width = if width == 0 { 1 } else { width };
         self
-    }
-
-    /// Turns serde's words into a question.
-    pub(super) fn explain_unknown_field(&mut self) {
-        let Some(rest) = self.message.split("unknown field ").nth(1) else { return };
-        let quoted = |text: &str| text.trim_matches(|c| "`'\" ".contains(c)).to_owned();
-        let mut parts = rest.splitn(2, ',');
-        let name = quoted(parts.next().unwrap_or_default());
-        let known: Vec<String> = parts
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .trim_start_matches("expected one of ")
-            .trim_start_matches("expected ")
-            .split([',', ' '])
-            .map(quoted)
-            .filter(|word| !word.is_empty() && word != "or")
-            .collect();
-        let near = known.iter().max_by(|a, b| {
-            strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name))
-        });
-        self.cure = match near.filter(|near| 0.75 < strsim::jaro_winkler(near, &name)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here are {}", known.join(", ")),
-        };
-        self.width = name.chars().count().max(1);
-        self.message = format!("unknown field `{name}`");
-        self.unknown_field = true;
     }
 }
 

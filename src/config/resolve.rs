@@ -124,15 +124,7 @@ impl Checker {
             tasks_hash: 0,
             revision: self.revision(raw.revision.as_ref()),
         };
-        if spec.roll.us() % spec.time.pane.us() != 0
-            && let Some(roll) = &raw.output.roll
-        {
-            self.wrong(
-                roll,
-                "a file must hold whole panes",
-                "make `output.roll` a multiple of `time.pane`",
-            );
-        }
+        self.whole_panes(&raw, &spec);
         (spec.config_hash, spec.tasks_hash) = (meaning::of_all(&spec), meaning::of_tasks(&spec));
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
@@ -147,14 +139,40 @@ impl Checker {
         revision.value
     }
 
+    /// Windows that were chosen are checked where they are read.
+    fn whole_panes(&mut self, raw: &RawPipeline, spec: &PipelineSpec) {
+        let whole = |span: &Span| span.us() % spec.time.pane.us() == 0;
+        if let (Some(roll), false) = (&raw.output.roll, whole(&spec.roll)) {
+            self.wrong(
+                roll,
+                "a file must hold whole panes",
+                "make `output.roll` a multiple of `time.pane`",
+            );
+        }
+        if let Some(pane) = raw.time.pane.as_ref()
+            && let defaults = (raw.windows.is_none(), raw.output.roll.is_none())
+            && (defaults.0 && !spec.windows.iter().all(whole) || defaults.1 && !whole(&spec.roll))
+        {
+            self.wrong(
+                pane,
+                "the default windows (1m and 5m) and files (5m) don't hold whole panes of this length",
+                "choose one that divides a minute, or set `windows` and `output.roll`, too",
+            );
+        }
+    }
+
     fn endpoints(&mut self, raw: RawPipeline, topics: Vec<String>, pipeline: &str) -> Endpoints {
         let has_kafka = raw.kafka.is_some();
+        let letters = raw.dead_letters.as_ref().map(|letters| &letters.topic);
+        for topic in [raw.control.topic.as_ref(), letters, raw.log.topic.as_ref()] {
+            topic.into_iter().for_each(|topic| self.topic(topic));
+        }
         Endpoints {
             kafka: raw.kafka.as_ref().map(|kafka| self.kafka(kafka, pipeline)),
             topics,
             control_topic: raw.control.topic.map(|topic| topic.value),
             dead_letter_topic: raw.dead_letters.map(|letters| letters.topic.value),
-            output: raw.output.directory.map_or_else(|| PathBuf::from("out"), |d| d.value.into()),
+            output: self.folder(raw.output.directory, "out"),
             log: self.log(raw.log, has_kafka),
             http: self.http(raw.http.listen.as_ref()),
         }
@@ -172,7 +190,7 @@ impl Checker {
                     let cure = "leave it out, or give the log a topic";
                     self.wrong(retention, "only a topic has a retention", cure);
                 }
-                LogEndpoint::Folder(folder.map_or_else(|| "state".into(), |d| d.value.into()))
+                LogEndpoint::Folder(self.folder(folder, "state"))
             }
             (None, Some(topic)) => {
                 if !has_kafka {
@@ -240,9 +258,8 @@ impl Checker {
         let mut topics: Vec<String> = Vec::new();
         let arms = std::iter::once(&raw.primary).chain(raw.candidates.value.values());
         for topic in arms.map(|arm| &arm.topic) {
-            if topic.value.is_empty() {
-                self.wrong(topic, "a topic needs a name", "write it");
-            } else if topics.contains(&topic.value) {
+            self.topic(topic);
+            if topics.contains(&topic.value) {
                 self.wrong(
                     topic,
                     "two arms can't share a topic yet",
@@ -252,6 +269,27 @@ impl Checker {
             topics.push(topic.value.clone());
         }
         topics
+    }
+
+    /// Kafka's own rule.
+    fn topic(&mut self, topic: &Text) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = topic.value.as_str();
+        if name.is_empty() {
+            self.wrong(topic, "a topic needs a name", "write it");
+        } else if 249 < name.len() || !name.chars().all(fits) || [".", ".."].contains(&name) {
+            let what = "a topic's name has 1 to 249 of A-Z, a-z, 0-9, `.`, - and _";
+            self.wrong(topic, what, "write the name that Kafka knows");
+        }
+    }
+
+    /// A folder; nothing of it is touched here.
+    fn folder(&mut self, text: Option<Text>, default: &str) -> PathBuf {
+        let Some(text) = text else { return default.into() };
+        if text.value.is_empty() {
+            self.wrong(&text, "a folder needs a name", "write it, or leave the field out");
+        }
+        text.value.into()
     }
 
     fn time(&mut self, raw: &RawPipeline) -> TimeSpec {

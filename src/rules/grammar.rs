@@ -195,8 +195,12 @@ fn direction(metric: Metric, op: Op, action: Action, word: Word<'_>) -> Result<(
         return Ok(());
     }
     let turned = if looks_low { ">" } else { "<" };
-    let message =
-        format!("{} {} … is the wrong way round to {}", metric.name(), op.sign(), action.word());
+    let message = format!(
+        "{} {} … is the wrong way round in `{}_when`",
+        metric.name(),
+        op.sign(),
+        action.word()
+    );
     Err(word.error(message, format!("write `{} {turned} …`", metric.name())))
 }
 
@@ -342,7 +346,7 @@ mod tests {
         );
         assert_eq!(
             say("error_rate < 5%", roll),
-            "11..12 error_rate < … is the wrong way round to rollback; write `error_rate > …`"
+            "11..12 error_rate < … is the wrong way round in `rollback_when`; write `error_rate > …`"
         );
         assert_eq!(say("latency_p99 > 2x", roll), "14..16 a factor of what?; write `2x primary`");
         assert_eq!(

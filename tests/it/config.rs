@@ -69,9 +69,14 @@ fn secrets_never_show() {
     let text =
         format!("{HEAD}kafka: {{brokers: x, properties: {{sasl.password: '${{SECRET}}'}}}}\n");
     let pipeline = load(&text).unwrap();
+    let properties = &pipeline.endpoints.kafka.as_ref().unwrap().properties;
+    assert_eq!(properties["sasl.password"].value, "hunter2", "a variable in quotes is read, too");
     assert!(!format!("{pipeline:?}").contains("hunter2"));
-    let text = format!("{HEAD}time: {{pane: '${{SECRET}}'}}\n");
-    assert!(!wrong(&text).contains("hunter2"));
+    for wrongly in ["time: {pane: '${SECRET}'}", "labels: {max: '${SECRET}'}", "compare: ${SECRET}"]
+    {
+        let said = wrong(&format!("{HEAD}{wrongly}\n"));
+        assert!(!said.contains("hunter2"), "{said}");
+    }
 }
 
 #[test]
@@ -127,4 +132,129 @@ fn what_tasks_do_and_what_the_evaluator_does_are_told_apart() {
         assert_ne!(other.tasks_hash, now.tasks_hash, "{tasks}");
         assert_ne!(other.config_hash, now.config_hash, "{tasks}");
     }
+}
+
+#[test]
+fn a_variable_that_nobody_set_is_said_with_its_place() {
+    let text = "\
+pipeline: p
+# ${NOT_READ}
+kafka: {brokers: \"${BROKERS}\", group: \"${GROUP:-g}\", properties: {sasl.password: 'a$b'}}
+primary: {topic: a}
+candidates:
+  b:
+    topic: ${TOPIC}
+time: {pane: soon}
+";
+    insta::assert_snapshot!(wrong(text), @r#"
+    error: the environment has no `BROKERS`
+     --> p.yaml:3:19
+      |
+    3 | kafka: {brokers: "${BROKERS}", group: "${GROUP:-g}", properties: {sasl.password: 'a$b'}}
+      |                   ^^^^^^^^^^ set it, or write `${BROKERS:-default}`
+
+    error: the environment has no `TOPIC`
+     --> p.yaml:7:12
+      |
+    7 |     topic: ${TOPIC}
+      |            ^^^^^^^^ set it, or write `${TOPIC:-default}`
+
+    error: this isn't a duration
+     --> p.yaml:8:14
+      |
+    8 | time: {pane: soon}
+      |              ^ write a duration such as `10s`, `5m` or `250ms`
+
+    p.yaml: 3 problems
+    "#);
+    let text = format!("{HEAD}kafka: {{brokers: x, properties: {{sasl.password: 'a$b'}}}}\n");
+    let pipeline = load(&text).unwrap();
+    assert_eq!(pipeline.endpoints.kafka.unwrap().properties["sasl.password"].value, "a$b");
+}
+
+#[test]
+fn what_has_the_wrong_shape_hides_nothing_else() {
+    let text = "\
+pipeline: p
+primary: fraud.primary
+candidates: [v8, v9]
+kafka: {broker: x, sasl: {username: u, password: p}}
+time: {pane: [10s]}
+compare: label2
+labels: {max: many}
+windows: 1m
+windows: [1m]
+control: {dry_run: maybe}
+rollback_when: error_rate > 5%
+";
+    insta::assert_snapshot!(wrong(text));
+}
+
+#[test]
+fn what_is_missing_empty_or_too_much_is_said() {
+    insta::assert_snapshot!(wrong("model: m\n"), @r#"
+    error: `pipeline` is missing
+     --> p.yaml:1:1
+      |
+    1 | model: m
+      | ^ add `pipeline: NAME`
+
+    error: `primary` is missing
+     --> p.yaml:1:1
+      |
+    1 | model: m
+      | ^ add `primary: {topic: …}`
+
+    error: `candidates` is missing
+     --> p.yaml:1:1
+      |
+    1 | model: m
+      | ^ add `candidates: {NAME: {topic: …}}`
+
+    p.yaml: 3 problems
+    "#);
+    assert!(wrong("{pipeline: p} # primary: …\n").contains("`candidates` is missing"));
+    assert!(wrong("# primary: candidates:\npipeline: p\n").contains("`primary` is missing"));
+    insta::assert_snapshot!(wrong("# nothing\n"), @r#"
+    error: the file is empty
+     --> p.yaml:1:11
+      |
+    1 | # nothing
+      |          ^ pipelines/minimal.yaml is a beginning
+
+    p.yaml: 1 problem
+    "#);
+    insta::assert_snapshot!(wrong(&format!("{HEAD}---\npipeline: q\n")), @r#"
+    error: a second document begins here
+     --> p.yaml:5:1
+      |
+    5 | pipeline: q
+      | ^ leave it out: a file holds one pipeline
+
+    p.yaml: 1 problem
+    "#);
+    insta::assert_snapshot!(
+        wrong(&format!("{HEAD}time: {{pane: 7s}}\noutput: {{directory: ''}}\ncontrol: {{topic: a b}}\n")),
+        @r#"
+    error: the default windows (1m and 5m) and files (5m) don't hold whole panes of this length
+     --> p.yaml:4:14
+      |
+    4 | time: {pane: 7s}
+      |              ^ choose one that divides a minute, or set `windows` and `output.roll`, too
+
+    error: a folder needs a name
+     --> p.yaml:5:21
+      |
+    5 | output: {directory: ''}
+      |                     ^ write it, or leave the field out
+
+    error: a topic's name has 1 to 249 of A-Z, a-z, 0-9, `.`, - and _
+     --> p.yaml:6:18
+      |
+    6 | control: {topic: a b}
+      |                  ^ write the name that Kafka knows
+
+    p.yaml: 3 problems
+    "#
+    );
 }
