@@ -18,19 +18,22 @@ mod run;
 mod schema;
 mod status;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use parallax::config::{self, Pipeline};
+use parallax::shell::clock::monotonic;
 use parallax::shell::driver::OtherConfiguration;
 use parallax::shell::generate::environment;
 use parallax::shell::source::SourceError;
 
 /// Watches a new model beside the one in production and says, with evidence and a known error rate:
-/// roll back, hold or promote.
+/// roll back, investigate or hold.
 #[derive(Parser, Debug)]
 #[command(version, propagate_version = true)]
 struct Arguments {
@@ -120,11 +123,16 @@ pub(crate) fn main() -> ExitCode {
 
 /// Loads a pipeline file; its warnings go to stderr.
 fn load(path: &Path) -> Result<Pipeline> {
-    let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin()).context("read standard input")?
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut bytes).context("read standard input")?;
     } else {
-        std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?
-    };
+        bytes = std::fs::read(path).with_context(|| format!("read {}", path.display()))?;
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        BadPipeline(format!("error: {}: no text at byte {at}: write it in UTF-8\n", path.display()))
+    })?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let pipeline = config::load(&text, &path.display().to_string(), &environment())
         .map_err(|problems| BadPipeline(problems.render(colour)))?;
@@ -140,17 +148,15 @@ fn validate(pipelines: &[PathBuf]) -> Result<()> {
         match load(path) {
             Ok(pipeline) => {
                 let spec = &pipeline.spec;
-                println!(
-                    "{}: ok, pipeline {} with {} and {} rules (configuration {:016x})",
+                writeln!(
+                    std::io::stdout(),
+                    "{}: ok, pipeline {} with {} and {} (configuration {:016x})",
                     path.display(),
                     spec.name,
-                    match spec.candidates.len() {
-                        1 => "1 candidate".to_owned(),
-                        n => format!("{n} candidates"),
-                    },
-                    spec.rules.len(),
+                    counted(spec.candidates.len(), "candidate"),
+                    counted(spec.rules.len(), "rule"),
                     spec.config_hash
-                );
+                )?;
             }
             Err(error) => match error.downcast::<BadPipeline>() {
                 Ok(BadPipeline(text)) => bad.push_str(&text),
@@ -161,21 +167,48 @@ fn validate(pipelines: &[PathBuf]) -> Result<()> {
     if bad.is_empty() { Ok(()) } else { Err(BadPipeline(bad).into()) }
 }
 
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn start_logging(verbose: u8, runs: bool) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::{FilterExt as _, dynamic_filter_fn};
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
     let level = match (verbose, runs) {
         (0, false) => "warn",
         (0, true) => "info",
         (1, _) => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_env("PARALLAX_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() {
-        builder.with_target(false).init();
+    let chosen = EnvFilter::try_from_env("PARALLAX_LOG");
+    let all = 0 < verbose || chosen.is_ok();
+    let filter =
+        chosen.unwrap_or_else(|_| EnvFilter::new(level)).and(dynamic_filter_fn(move |event, _| {
+            let is_foreign =
+                ["librdkafka", "rdkafka"].iter().any(|t| event.target().starts_with(t));
+            all || !is_foreign || *event.level() == tracing::Level::ERROR && is_due()
+        }));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = if std::io::stderr().is_terminal() {
+        layer.with_target(false).boxed()
     } else {
-        builder.json().init();
+        layer.json().boxed()
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+}
+
+/// Whether the Kafka library may say an error again: it says the same many times a second while a
+/// broker is away, and its warnings are about what it mends by itself.
+fn is_due() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let (now, mut last) = (monotonic(), LAST.lock().unwrap_or_else(PoisonError::into_inner));
+    let due = last.is_none_or(|last| Duration::from_secs(10) <= now.duration_since(last));
+    if due {
+        *last = Some(now);
     }
+    due
 }
 
 /// A reader that went away, as `head` does, is not an error.

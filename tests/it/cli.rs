@@ -138,3 +138,60 @@ fn compact_says_what_it_merged_and_does_it_once() {
     assert_eq!(succeed("compact p.yaml --keep-days 0"), "fraud: nothing to merge\n");
     assert_eq!(std::fs::read_dir(folder.path().join("out/.staging")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_file_that_is_no_text_exits_with_78_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.yaml"), b"pipeline: \xff\n").unwrap();
+    let done = parallax(&["validate", "p.yaml"], folder.path());
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(78), "{said}");
+    assert!(said.contains("p.yaml") && said.contains("UTF-8"), "{said}");
+}
+
+#[test]
+fn generate_says_what_it_cant_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |more: &[&str]| {
+        let done = parallax(
+            &[&["generate", "--out", "d", "--requests", "10"], more].concat(),
+            folder.path(),
+        );
+        (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    for (wrong, word) in [
+        (["--partitions", "0"], "1 or more"),
+        (["--rate", "0"], "more than 0"),
+        (["--slow", "4@6m"], "write 4x@5m"),
+        (["--errors", "x@2m"], "write 30%@5m"),
+        (["--errors", "3%@2m:country=XX"], "there are US, BR"),
+        (["--start", "yesterday"], "2026-01-01T10:00:00Z"),
+    ] {
+        let (code, said) = said(&wrong);
+        assert!(code == Some(1) && said.contains(word), "{wrong:?}: {said}");
+    }
+    let (code, said) = said(&["--errors", "30%@2m"]);
+    assert!(code == Some(0) && said.contains("the traffic ends at"), "{said}");
+}
+
+#[test]
+fn a_replay_says_that_nothing_could_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x"), "not json\n").unwrap();
+    let arguments = [
+        "replay",
+        "--pipeline",
+        &pipeline(),
+        "--source",
+        "primary=x",
+        "--source",
+        "v8=x",
+        "--out",
+        "o",
+    ];
+    let done = parallax(&arguments, folder.path());
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(said.contains("2 of 2 records couldn't be read"), "{said}");
+    assert!(folder.path().join("o/dead_letters.jsonl").exists());
+    assert!(String::from_utf8_lossy(&done.stdout).contains("nothing was compared"));
+}
