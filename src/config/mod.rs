@@ -10,6 +10,7 @@ pub mod owned;
 pub mod problem;
 mod raw;
 mod resolve;
+mod secrets;
 mod unit;
 mod variables;
 mod words;

@@ -1,9 +1,11 @@
 //! What is wrong with a pipeline file.
 //!
 //! In: findings with line and column. Out: text with excerpt, caret and cure. Holds: all problems at
-//! once, in the order of the file. Knows nothing of: what the file means.
+//! once, in the order of the file; no secret is shown. Knows nothing of: what the file means.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::secrets;
 
 /// One problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,7 +71,7 @@ pub struct Problems {
 impl Problems {
     pub(super) fn new(file: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        Self { file: file.to_owned(), text: text.to_owned(), problems }
+        Self { file: file.to_owned(), text: secrets::blank(text), problems }
     }
 
     /// All problems as text, with excerpts.

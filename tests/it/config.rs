@@ -150,7 +150,7 @@ time: {pane: soon}
     error: the environment has no `BROKERS`
      --> p.yaml:3:19
       |
-    3 | kafka: {brokers: "${BROKERS}", group: "${GROUP:-g}", properties: {sasl.password: 'a$b'}}
+    3 | kafka: {brokers: "${BROKERS}", group: "${GROUP:-g}", properties: {sasl.password: *****}}
       |                   ^^^^^^^^^^ set it, or write `${BROKERS:-default}`
 
     error: the environment has no `TOPIC`

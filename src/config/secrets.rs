@@ -1,0 +1,88 @@
+//! Secrets that stand in a pipeline file, blanked in what is shown of it.
+//!
+//! In: the file's text. Out: the same with stars, character for character, so that places stay what they
+//! are. Holds: a value whose key sounds like a secret is never shown; a variable's name may be. Knows
+//! nothing of: problems.
+
+use super::endpoint::is_secret_name;
+
+/// The text with the values of secret keys blanked.
+pub(super) fn blank(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Deeper lines belong to a secret that began on a line of this depth.
+    let mut within: Option<usize> = None;
+    for line in text.split_inclusive('\n') {
+        let depth = line.len() - line.trim_start_matches(' ').len();
+        if within.is_some_and(|outer| line.trim().is_empty() || outer < depth) {
+            out.extend(line.chars().map(|c| if c.is_whitespace() { c } else { '*' }));
+            continue;
+        }
+        within = blank_line(line, &mut out).then_some(depth);
+    }
+    out
+}
+
+/// Whether the value of the line's last secret may go on below.
+fn blank_line(line: &str, out: &mut String) -> bool {
+    let mut rest = line;
+    let mut goes_on = false;
+    while let Some(colon) = rest.find(':') {
+        let (before, after) = rest.split_at(colon + 1);
+        out.push_str(before);
+        rest = after;
+        let is_key = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let key = before.trim_end_matches([':', ' ', '"', '\'']);
+        let key = key.rsplit(|c| !is_key(c)).next().unwrap_or_default();
+        if is_secret_name(key) {
+            let space = rest.len() - rest.trim_start_matches(' ').len();
+            let (gap, value) = rest.split_at(space);
+            let flows = line.find('{').is_some_and(|brace| brace < line.len() - value.len());
+            let length = length(value, flows);
+            let (value, after) = value.split_at(length);
+            out.push_str(gap);
+            goes_on = after.trim().is_empty();
+            let is_variable = value.trim_matches(['"', '\'']).starts_with("${");
+            out.extend(value.chars().map(|c| if is_variable { c } else { '*' }));
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    goes_on
+}
+
+/// Bytes of a value: a quoted one up to its end, another up to what ends it; within braces that is more.
+fn length(value: &str, flows: bool) -> usize {
+    let all = value.trim_end().len();
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            value.get(1..).and_then(|rest| rest.find(quote)).map_or(all, |end| end + 2)
+        }
+        _ if value.starts_with("${") => value.find('}').map_or(all, |end| end + 1),
+        _ => {
+            let ends: &[&str] = if flows { &[",", "}", " #"] } else { &[" #"] };
+            ends.iter().filter_map(|end| value.find(end)).min().unwrap_or(all)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blank;
+
+    #[test]
+    fn values_of_secret_keys_are_blanked_and_places_stay() {
+        for (text, wanted) in [
+            ("sasl.password: geheim # c\nx: y\n", "sasl.password: ****** # c\nx: y\n"),
+            ("{a: b, password: 'ä, b', c: d}", "{a: b, password: ******, c: d}"),
+            ("\"ssl.key.password\": x\n", "\"ssl.key.password\": *\n"),
+            ("password: ${SECRET:-no}\n", "password: ${SECRET:-no}\n"),
+            (
+                "a:\n  password: |\n    one\n    two\n  b: c\n",
+                "a:\n  password: *\n    ***\n    ***\n  b: c\n",
+            ),
+            ("password: a,b\ntopic: a\n", "password: ***\ntopic: a\n"),
+        ] {
+            assert_eq!(blank(text), wanted);
+        }
+    }
+}
