@@ -72,6 +72,8 @@ struct Round {
     asked: bool,
     /// The host's clock and the monotonic one, when the ends were asked for last.
     clocks: (EventTime, Instant),
+    /// When the cluster last said where an input ends.
+    heard: Instant,
     /// The host's clock was stepped, and no record has been near it since.
     doubts_clock: bool,
     /// What the group handed out last; `None` while it is deciding.
@@ -117,6 +119,7 @@ impl Live<'_> {
             ends: vec![vec![0; inputs]; self.driver.partitions as usize],
             asked: false,
             clocks: (self.clock.now(), monotonic()),
+            heard: monotonic(),
             doubts_clock: false,
             assigned: None,
             moved: BTreeMap::new(),
@@ -408,6 +411,9 @@ impl Live<'_> {
     fn ask_ends(&mut self, round: &mut Round) -> Result<()> {
         let Some(answer) = self.source.take_ends()? else { return Ok(()) };
         round.asked = false;
+        if !answer.ends.is_empty() {
+            round.heard = monotonic();
+        }
         for &(input, partition, end) in &answer.ends {
             round.ends[partition as usize][input] = end;
         }
@@ -469,7 +475,7 @@ impl Live<'_> {
             let behind = now.since(round.next_tick).as_secs();
             tracing::warn!(behind, "The loop fell behind, or the process was stopped for a while.");
         }
-        self.driver.set_away(AWAY < monotonic().duration_since(round.clocks.1));
+        self.driver.set_away(AWAY < monotonic().duration_since(round.heard));
         self.driver.tick(now.floor(SECOND))?;
         round.next_tick = now.floor(SECOND).plus(SECOND);
         if !round.asked {
@@ -527,6 +533,7 @@ impl Live<'_> {
             ends: Vec::new(),
             asked: false,
             clocks: (EventTime::START, monotonic()),
+            heard: monotonic(),
             doubts_clock: false,
             assigned: None,
             moved: BTreeMap::new(),
