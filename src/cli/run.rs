@@ -44,6 +44,9 @@ impl Run {
             );
         };
         let clock = HostClock::Real;
+        // First, so that who is asked to leave while it still looks for its brokers leaves in order.
+        let (published, stop) = (Published::default(), Stop::default());
+        let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
         let mut source = KafkaSource::connect(kafka, &pipeline.endpoints.topics)?;
         let mut driver = assemble::durable(&pipeline, source.partitions(), clock)?;
         let until = if self.until_end { Some(source.ends_now()?) } else { None };
@@ -59,8 +62,6 @@ impl Run {
         }
         driver.observe(Box::new(Told));
         driver.observe(Box::new(Recovery::new()));
-        let (published, stop) = (Published::default(), Stop::default());
-        let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
         tracing::info!(
             pipeline = pipeline.spec.name,
             partitions = source.partitions(),
