@@ -4,7 +4,9 @@
 //! are. Holds: a value whose key sounds like a secret is never shown; a variable's name may be. Knows
 //! nothing of: problems.
 
+use super::end_of_field;
 use super::endpoint::is_secret_name;
+use super::variables::{is_name, without_comment};
 
 /// The text with the values of secret keys blanked.
 pub(super) fn blank(text: &str) -> String {
@@ -13,7 +15,10 @@ pub(super) fn blank(text: &str) -> String {
     let mut within: Option<usize> = None;
     for line in text.split_inclusive('\n') {
         let depth = line.len() - line.trim_start_matches(' ').len();
-        if within.is_some_and(|outer| line.trim().is_empty() || outer < depth) {
+        // A list may stand no deeper than its key.
+        let is_item = |outer: usize| outer == depth && line.trim_start().starts_with("- ");
+        let belongs = |outer| line.trim().is_empty() || outer < depth || is_item(outer);
+        if within.is_some_and(belongs) {
             out.extend(line.chars().map(|c| if c.is_whitespace() { c } else { '*' }));
             continue;
         }
@@ -41,8 +46,8 @@ fn blank_line(line: &str, out: &mut String) -> bool {
             let (value, after) = value.split_at(length);
             out.push_str(gap);
             goes_on = after.trim().is_empty();
-            let is_variable = value.trim_matches(['"', '\'']).starts_with("${");
-            out.extend(value.chars().map(|c| if is_variable { c } else { '*' }));
+            let is_shown = is_variable(value.trim_matches(['"', '\'']));
+            out.extend(value.chars().map(|c| if is_shown { c } else { '*' }));
             rest = after;
         }
     }
@@ -50,18 +55,22 @@ fn blank_line(line: &str, out: &mut String) -> bool {
     goes_on
 }
 
-/// Bytes of a value: a quoted one up to its end, another up to what ends it; within braces that is more.
+/// Whether it is a variable's name and nothing else, no default either.
+fn is_variable(value: &str) -> bool {
+    let name = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(is_name)
+}
+
+/// Bytes of a value: within braces with all that is nested in it, otherwise up to a comment.
 fn length(value: &str, flows: bool) -> usize {
-    let all = value.trim_end().len();
-    match value.chars().next() {
-        Some(quote @ ('"' | '\'')) => {
-            value.get(1..).and_then(|rest| rest.find(quote)).map_or(all, |end| end + 2)
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    match quote {
+        Some(quote) => {
+            let end = value.get(1..).and_then(|rest| rest.find(quote));
+            end.map_or_else(|| value.trim_end().len(), |end| end + 2)
         }
-        _ if value.starts_with("${") => value.find('}').map_or(all, |end| end + 1),
-        _ => {
-            let ends: &[&str] = if flows { &[",", "}", " #"] } else { &[" #"] };
-            ends.iter().filter_map(|end| value.find(end)).min().unwrap_or(all)
-        }
+        None if flows => value.get(..end_of_field(value)).unwrap_or(value).trim_end().len(),
+        None => without_comment(value).trim_end().len(),
     }
 }
 
@@ -75,12 +84,16 @@ mod tests {
             ("sasl.password: geheim # c\nx: y\n", "sasl.password: ****** # c\nx: y\n"),
             ("{a: b, password: 'ä, b', c: d}", "{a: b, password: ******, c: d}"),
             ("\"ssl.key.password\": x\n", "\"ssl.key.password\": *\n"),
-            ("password: ${SECRET:-no}\n", "password: ${SECRET:-no}\n"),
+            ("password: ${SECRET}\n", "password: ${SECRET}\n"),
+            ("password: \"${SECRET:-no}\"\n", "password: ***************\n"),
             (
                 "a:\n  password: |\n    one\n    two\n  b: c\n",
                 "a:\n  password: *\n    ***\n    ***\n  b: c\n",
             ),
             ("password: a,b\ntopic: a\n", "password: ***\ntopic: a\n"),
+            ("{password: [a, 'b]'], c: d}", "{password: *********, c: d}"),
+            ("{password: {a: b, c: d}}", "{password: ************}"),
+            ("password:\n- a\ntopic: a\n", "password:\n* *\ntopic: a\n"),
         ] {
             assert_eq!(blank(text), wanted);
         }

@@ -45,13 +45,13 @@ pub(super) fn literal_dollars(text: &str) -> String {
     out
 }
 
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The line up to a comment: a `#` that stands alone and in no quotes.
-fn without_comment(line: &str) -> &str {
+pub(super) fn without_comment(line: &str) -> &str {
     let (mut quote, mut last, mut before) = (None, ' ', ':');
     for (at, c) in line.char_indices() {
         match quote {
