@@ -48,8 +48,8 @@ pub enum Input<'a> {
     Cut {
         /// Host time (event time in a replay).
         at: EventTime,
-        /// Every task is waited for: the inputs end, and nothing may depend on which one is fast; or
-        /// nobody could be heard for a while.
+        /// Every task is waited for, from now on anew: the inputs end, and nothing may depend on which
+        /// one is fast; or nobody could be heard for a while.
         patient: bool,
     },
     /// An entry of the evaluator's own log was read back.
@@ -246,13 +246,11 @@ impl Evaluator {
                 self.command_panes();
             }
             Input::Cut { at, patient } => {
-                if STEP < at.since(self.now).max(self.now.since(at)) {
-                    // The clock was stepped: it doesn't say since when anybody is missing.
-                    self.parts.iter_mut().flatten().for_each(|(_, seen)| *seen = at);
-                }
+                // A clock that was stepped doesn't say since when anybody is missing.
+                let stepped = STEP < at.since(self.now).max(self.now.since(at));
                 self.now = at;
                 self.command_cut(at);
-                self.command_overdue(patient);
+                self.command_overdue(patient || stepped);
             }
             Input::Logged(entry) => {
                 if entry.is_command() {
