@@ -358,6 +358,15 @@ impl Weighing {
             Self::Claim { .. } | Self::Sent { .. } | Self::State { .. } => false,
         }
     }
+
+    /// The rules that it puts in force, if it does.
+    #[must_use]
+    pub const fn rules(&self) -> Option<&RulesSpec> {
+        match self {
+            Self::Change(rules) => Some(rules),
+            _ => None,
+        }
+    }
 }
 
 /// A file of the evaluator's rows.

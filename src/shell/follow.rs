@@ -92,11 +92,8 @@ impl Recorded {
     /// The pipeline as it was when the recording began; rules that changed since change again.
     #[must_use]
     pub fn pipeline(&self, spec: &PipelineSpec) -> PipelineSpec {
-        let change = |weighing: &Weighing| match weighing {
-            Weighing::Change(rules) => Some(spec.with_rules(rules)),
-            _ => None,
-        };
-        self.weighings.iter().find_map(change).unwrap_or_else(|| spec.clone())
+        let first = self.weighings.iter().find_map(Weighing::rules);
+        first.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules))
     }
 
     /// Its facts, as the frames of a log that tasks begin with.

@@ -343,10 +343,7 @@ fn weigh_again<'f>(
 ) -> Result<Evaluator, String> {
     let tasks = look.tasks();
     let first = since.clone().find_map(|frame| match &frame.body {
-        Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::Change(rules) => Some(rules),
-            _ => None,
-        },
+        Body::Evaluator(weighing) => weighing.rules(),
         Body::Task(_) => None,
     });
     let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, state, first)?;

@@ -8,7 +8,6 @@ use anyhow::Result;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::engine::Input;
-use parallax::model::entry::Weighing;
 use parallax::model::record::Record;
 use parallax::shell::assemble::{durable, own_all};
 use parallax::shell::clock::HostClock;
@@ -78,10 +77,7 @@ impl Copy {
     fn revisions(&self) -> Vec<u32> {
         let frames = self.frames().remove(&Stream::Evaluator).unwrap();
         let revision = |frame: LogFrame| match frame.body {
-            Body::Evaluator(weighing) => match weighing.as_ref() {
-                Weighing::Change(rules) => Some(rules.revision),
-                _ => None,
-            },
+            Body::Evaluator(weighing) => weighing.rules().map(|rules| rules.revision),
             Body::Task(_) => None,
         };
         frames.into_iter().filter_map(revision).collect()

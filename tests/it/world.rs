@@ -139,10 +139,7 @@ impl World {
             _ => None,
         });
         let pending = &log[last.map_or(0, |at| at + 1)..];
-        let first = pending.iter().find_map(|entry| match entry {
-            Weighing::Change(rules) => Some(rules),
-            _ => None,
-        });
+        let first = pending.iter().find_map(Weighing::rules);
         let mut heir =
             Evaluator::recover(Arc::clone(file), self.tasks.len(), state, first).unwrap();
         for (task, entries) in (0..).zip(&self.logs) {

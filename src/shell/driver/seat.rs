@@ -371,10 +371,7 @@ impl Seat {
         };
         let count = self.partitions as usize;
         let since = last.map_or(0, |at| at + 1);
-        let first = weighings.iter().skip(since).find_map(|(_, w)| match w.as_ref() {
-            Weighing::Change(rules) => Some(rules),
-            _ => None,
-        });
+        let first = weighings.iter().skip(since).find_map(|(_, weighing)| weighing.rules());
         let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, state, first)
             .map_err(anyhow::Error::msg)
             .context("go on from the log")?;

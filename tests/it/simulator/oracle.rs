@@ -349,10 +349,7 @@ fn followed(
     shared: &Shared,
     compared: &mut Compared,
 ) -> Result<(Tables, Vec<Signal>), String> {
-    let first = weighings(shared).into_iter().find_map(|weighing| match weighing.as_ref() {
-        Weighing::Change(rules) => Some(rules.clone()),
-        _ => None,
-    });
+    let first = weighings(shared).into_iter().find_map(|weighing| weighing.rules().cloned());
     let first = first.ok_or("no rules were written down")?;
     let mut revision = 0;
     let mut evaluator = Evaluator::recover(Arc::clone(spec), PARTITIONS, None, Some(&first))?;
