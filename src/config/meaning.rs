@@ -25,19 +25,29 @@ struct OfTasks<'a>(&'a PipelineSpec);
 
 struct OfAll<'a>(&'a PipelineSpec);
 
+/// What stands first in both.
+fn begin<'a, 'f>(
+    f: &'a mut fmt::Formatter<'f>,
+    name: &str,
+    spec: &PipelineSpec,
+) -> fmt::DebugStruct<'a, 'f> {
+    let mut text = f.debug_struct(name);
+    text.field("name", &spec.name)
+        .field("model", &spec.model)
+        .field("candidates", &spec.candidates)
+        .field("time", &spec.time)
+        .field("comparator", &spec.comparator)
+        .field("dimensions", &spec.dimensions)
+        .field("labels", &spec.labels)
+        .field("score_edges", &spec.score_edges)
+        .field("windows", &spec.windows);
+    text
+}
+
 impl fmt::Debug for OfTasks<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
-        f.debug_struct("Tasks")
-            .field("name", &spec.name)
-            .field("model", &spec.model)
-            .field("candidates", &spec.candidates)
-            .field("time", &spec.time)
-            .field("comparator", &spec.comparator)
-            .field("dimensions", &spec.dimensions)
-            .field("labels", &spec.labels)
-            .field("score_edges", &spec.score_edges)
-            .field("windows", &spec.windows)
+        begin(f, "Tasks", spec)
             .field("matches_sampled_ppm", &spec.matches_sampled_ppm)
             .field("roll", &spec.roll)
             .field("roll_rows", &spec.roll_rows)
@@ -49,16 +59,7 @@ impl fmt::Debug for OfTasks<'_> {
 impl fmt::Debug for OfAll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
-        f.debug_struct("PipelineSpec")
-            .field("name", &spec.name)
-            .field("model", &spec.model)
-            .field("candidates", &spec.candidates)
-            .field("time", &spec.time)
-            .field("comparator", &spec.comparator)
-            .field("dimensions", &spec.dimensions)
-            .field("labels", &spec.labels)
-            .field("score_edges", &spec.score_edges)
-            .field("windows", &spec.windows)
+        begin(f, "PipelineSpec", spec)
             .field("rules", &spec.rules)
             .field("every_request", &spec.every_request)
             .field("certainty", &spec.certainty)
