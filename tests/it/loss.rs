@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::entry::{Entry, Fact, Pane, Vitals};
-use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
 use parallax::model::time::{EventTime, Span};
 
-use crate::recovery::{INPUTS, Rng, Said, difference, inputs, number, spec};
+use crate::recovery::{INPUTS, Rng, Said, difference, inputs, number, records, spec};
 use crate::world::{at, event};
 
 type Logs = Vec<Vec<(i64, String)>>;
@@ -165,17 +164,7 @@ impl World {
 
 fn feed(task: &mut Task, log: &[(i64, String)], input: usize, most: usize) {
     let from = task.position(input);
-    let records: Vec<Record<'_>> = log
-        .iter()
-        .filter(|(offset, _)| from <= *offset)
-        .take(most)
-        .map(|(offset, value)| Record {
-            offset: *offset,
-            timestamp_ms: None,
-            key: None,
-            value: Some(value.as_bytes()),
-        })
-        .collect();
+    let records = records(log, from..i64::MAX, most);
     if !records.is_empty() && !task.awaits(input) {
         task.handle(Input::Records { input, records: &records, read_at: None });
     }

@@ -10,12 +10,11 @@ use std::sync::Arc;
 
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::entry::Entry;
-use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
 use parallax::model::time::{EventTime, Span};
 
-use crate::recovery::{INPUTS, Rng, Said, difference, inputs, number, spec};
+use crate::recovery::{INPUTS, Rng, Said, difference, inputs, number, records, spec};
 use crate::world::at;
 
 struct World {
@@ -118,17 +117,7 @@ impl World {
 /// Reads up to `most` records before the offset `end`.
 fn read(task: &mut Task, log: &[(i64, String)], input: usize, (most, end): (usize, i64)) {
     let from = task.position(input);
-    let records: Vec<Record<'_>> = log
-        .iter()
-        .filter(|(offset, _)| from <= *offset && *offset < end)
-        .take(most)
-        .map(|(offset, value)| Record {
-            offset: *offset,
-            timestamp_ms: None,
-            key: None,
-            value: Some(value.as_bytes()),
-        })
-        .collect();
+    let records = records(log, from..end, most);
     if !records.is_empty() && !task.awaits(input) {
         task.handle(Input::Records { input, records: &records, read_at: None });
     }

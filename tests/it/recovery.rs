@@ -7,6 +7,7 @@
 //! variants of the protocol must be caught by the same comparison.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use parallax::engine::{Effect, Epoch, Frame, Input, Task};
@@ -48,6 +49,20 @@ impl Rng {
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
+}
+
+/// At most so many records of an input, of these offsets.
+pub(crate) fn records(log: &[(i64, String)], offsets: Range<i64>, most: usize) -> Vec<Record<'_>> {
+    log.iter()
+        .filter(|(offset, _)| offsets.contains(offset))
+        .take(most)
+        .map(|(offset, value)| Record {
+            offset: *offset,
+            timestamp_ms: None,
+            key: None,
+            value: Some(value.as_bytes()),
+        })
+        .collect()
 }
 
 /// Inputs with skewed stamps, stragglers, copies, reused ids, wild clocks, bursts, quiet gaps, broken
@@ -254,17 +269,7 @@ impl World {
     /// Hands a task up to `most` records before the offset `end`.
     fn feed(&self, task: &mut Task, input: usize, (most, end): (usize, i64)) {
         let from = task.position(input);
-        let records: Vec<Record<'_>> = self.logs[input]
-            .iter()
-            .filter(|(offset, _)| from <= *offset && *offset < end)
-            .take(most)
-            .map(|(offset, value)| Record {
-                offset: *offset,
-                timestamp_ms: None,
-                key: None,
-                value: Some(value.as_bytes()),
-            })
-            .collect();
+        let records = records(&self.logs[input], from..end, most);
         if !task.awaits(input) {
             task.handle(Input::Records { input, records: &records, read_at: None });
         }
