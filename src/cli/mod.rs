@@ -1,9 +1,8 @@
 //! Commands, their words and their exit codes.
 //!
 //! In: arguments. Out: data on stdout, everything else on stderr. Holds: exit codes are 0 done,
-//! 1 failed, 2 wrong usage, 69 a service can't be reached, 78 a bad pipeline file, or
-//! one that doesn't fit its log. Knows nothing of:
-//! how results come about.
+//! 1 failed, 2 wrong usage, 69 a service can't be reached, 78 a bad pipeline file, or one that doesn't
+//! fit its log. Knows nothing of: how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
 mod columns;

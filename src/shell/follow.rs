@@ -2,8 +2,8 @@
 //!
 //! In: the log of a run, a source with the records it read. Out: nothing but effects. Holds: facts are
 //! obeyed where they stand, vitals end where they ended, what was weighed is weighed in the same
-//! order, under the rules of the log; vitals that come out otherwise mean other records, and stop it. Knows nothing of: the host's
-//! clock.
+//! order, under the rules of the log; vitals that come out otherwise mean other records, and stop it.
+//! Knows nothing of: the host's clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

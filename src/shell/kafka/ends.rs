@@ -1,7 +1,8 @@
 //! End offsets and what the topics are, asked by a client of their own on a thread of their own.
 //!
-//! In: requests. Out: end offsets, when they were confirmed, what the topics were then. Holds: one request at a time; the
-//! engine never waits for it; the fetching client's long polls don't delay it. Knows nothing of: facts.
+//! In: requests. Out: end offsets, when they were confirmed, what the topics were then. Holds: one
+//! request at a time; the engine never waits for it; the fetching client's long polls don't delay it.
+//! Knows nothing of: facts.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
