@@ -52,11 +52,16 @@ impl Drop for Question {
 }
 
 /// Describes topics, in order; `None` if the cluster doesn't answer in time, or may not say.
+///
+/// A broker that has just answered is asked: librdkafka would ask the controller, which may be away
+/// while each topic has its leaders, and the embedded broker has none.
 pub(super) fn describe(
     consumer: &BaseConsumer,
     topics: &[String],
     deadline: Duration,
 ) -> Option<Vec<Topic>> {
+    let metadata = consumer.fetch_metadata(topics.first().map(String::as_str), deadline).ok()?;
+    let broker = metadata.orig_broker_id();
     let names: Vec<CString> =
         topics.iter().map(|name| CString::new(name.as_str())).collect::<Result<_, _>>().ok()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
@@ -64,8 +69,8 @@ pub(super) fn describe(
     let client = consumer.client().native_ptr();
     let api = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
     // SAFETY: the client is alive as long as `consumer`; the names live until the end of this function,
-    // and librdkafka copies them; none of these calls returns null for a live client. The timeout's
-    // error text isn't asked for: an invalid one leaves the default.
+    // and librdkafka copies them; none of these calls returns null for a live client. What is wrong with
+    // an option isn't looked at: an invalid one leaves the default.
     let mut question = unsafe {
         let question = Question {
             queue: sys::rd_kafka_queue_new(client),
@@ -80,6 +85,12 @@ pub(super) fn describe(
         sys::rd_kafka_AdminOptions_set_request_timeout(
             question.options,
             wait,
+            text.as_mut_ptr(),
+            text.len(),
+        );
+        sys::rd_kafka_AdminOptions_set_broker(
+            question.options,
+            broker,
             text.as_mut_ptr(),
             text.len(),
         );
