@@ -13,6 +13,8 @@ pub mod membership;
 pub mod mock;
 pub mod producer;
 pub mod source;
+mod watermarks;
 
 pub use client::client_config;
 pub(super) use client::connect_error;
+pub(super) use watermarks::watermarks;

@@ -18,6 +18,7 @@ use super::batch::Queue;
 use super::client::{client_config, connect_error};
 use super::describe::{Topic, describe};
 use super::ends::{self, EndsClient, ask};
+use super::watermarks::watermarks;
 use crate::config::endpoint::KafkaEndpoint;
 use crate::shell::clock::{HostClock, idle, monotonic};
 use crate::shell::source::{Ends, Gap, Source, SourceError, Take};
@@ -153,9 +154,7 @@ impl KafkaSource {
                 continue;
             }
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
-            let (first, end) = self
-                .asker
-                .fetch_watermarks(topic, number, DEADLINE)
+            let (first, end) = watermarks(&self.asker, topic, number, DEADLINE)
                 .map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
             if *offset < first || end < horizon.max(*offset) {
                 gaps.push(Gap { input, first, end });
@@ -221,7 +220,7 @@ impl Source for KafkaSource {
     fn ever_held(&mut self, partition: u32) -> Result<bool, SourceError> {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         for topic in &self.topics {
-            let asked = self.asker.fetch_watermarks(topic, number, DEADLINE);
+            let asked = watermarks(&self.asker, topic, number, DEADLINE);
             let (_, high) =
                 asked.map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
             if 0 < high {

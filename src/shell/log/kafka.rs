@@ -18,7 +18,7 @@ use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 use super::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, codec};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
-use crate::shell::kafka::{client_config, connect_error};
+use crate::shell::kafka::{client_config, connect_error, watermarks};
 use crate::shell::source::SourceError;
 
 /// How long the cluster may take to answer.
@@ -158,9 +158,7 @@ impl Log for KafkaLog {
     fn read(&mut self, stream: Stream, from: Begin) -> Result<bool, LogError> {
         self.forget(stream);
         let (topic, partition) = self.topics.place(stream);
-        let (low, high) = self
-            .reader
-            .fetch_watermarks(topic, partition, DEADLINE)
+        let (low, high) = watermarks(&self.reader, topic, partition, DEADLINE)
             .map_err(|error| refused("read", topic, &error))?;
         let begin = match from {
             Begin::Tail(count) => low.max(high.saturating_sub_unsigned(count)),
@@ -315,8 +313,7 @@ impl KafkaLog {
         let whole = self.read(stream, from)?;
         let (topic, partition) = self.topics.place(stream);
         let failed = |error: KafkaError| refused("read", topic, &error);
-        let watermarks = self.reader.fetch_watermarks(topic, partition, DEADLINE);
-        let high = watermarks.map_err(failed)?.1;
+        let (_, high) = watermarks(&self.reader, topic, partition, DEADLINE).map_err(failed)?;
         let first = self.reads.get(&stream).map_or(high, |position| position.cast_signed() - 1);
         let end = high.min(first.saturating_add_unsigned(most));
         let mut next = first;
