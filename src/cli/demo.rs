@@ -15,10 +15,11 @@ use parallax::model::time::{EventTime, Span};
 use parallax::shell::assemble;
 use parallax::shell::clock::{HostClock, idle};
 use parallax::shell::generate::{Pace, to_kafka};
-use parallax::shell::http::{self, Published};
+use parallax::shell::http;
 use parallax::shell::kafka::mock::EmbeddedBroker;
 use parallax::shell::kafka::source::KafkaSource;
-use parallax::shell::live::Live;
+use parallax::shell::live::{Live, Share};
+use parallax::shell::published::Published;
 use parallax::shell::source::Source as _;
 use parallax::shell::stop::Stop;
 
@@ -92,10 +93,11 @@ impl Demo {
             })?
         };
         let watch = watch(Arc::clone(&collected), stop.clone(), clock, end)?;
+        let share = Share::Fixed((0..driver.partitions).collect());
         let mut live = Live {
             driver: &mut driver,
             source: &mut source,
-            membership: None,
+            share,
             clock,
             stop: stop.clone(),
             published,

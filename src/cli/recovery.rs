@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parallax::decide::words;
 use parallax::engine::ReadAgain;
 use parallax::model::row::{DecisionRow, WindowRow};
@@ -21,19 +21,24 @@ pub(super) struct Recovery {
     tasks: BTreeMap<u32, u64>,
     seconds: u64,
     on_terminal: bool,
+    bars: Bars,
     bar: Option<ProgressBar>,
 }
 
+/// The bars of all workers, one below the other.
+pub(super) type Bars = MultiProgress;
+
 impl Recovery {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(bars: Bars) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
-        Self { tasks: BTreeMap::new(), seconds: 0, on_terminal, bar: None }
+        Self { tasks: BTreeMap::new(), seconds: 0, on_terminal, bars, bar: None }
     }
 
     fn say(&mut self, left: u64, by_task: &str) {
         let records = self.tasks.values().sum::<u64>();
         if self.on_terminal {
-            let bar = self.bar.get_or_insert_with(|| ProgressBar::new(0).with_style(style()));
+            let new = || self.bars.add(ProgressBar::new(0).with_style(style()));
+            let bar = self.bar.get_or_insert_with(new);
             bar.set_length(records);
             bar.set_position(records - left.min(records));
             bar.set_message(by_task.to_owned());

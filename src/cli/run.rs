@@ -4,17 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use parallax::config::endpoint::LogEndpoint;
-use parallax::shell::assemble;
 use parallax::shell::clock::HostClock;
-use parallax::shell::http::{self, Published};
-use parallax::shell::kafka::membership::Membership;
-use parallax::shell::kafka::source::KafkaSource;
-use parallax::shell::live::Live;
-use parallax::shell::source::Source;
+use parallax::shell::http;
+use parallax::shell::published::Published;
 use parallax::shell::stop::Stop;
+use parallax::shell::workers::Workers;
 
-use super::recovery::Recovery;
+use super::recovery::{Bars, Recovery};
 use super::report::Told;
 
 /// Run a pipeline on Kafka.
@@ -43,46 +39,27 @@ impl Run {
                 self.pipeline.display()
             );
         };
-        let clock = HostClock::Real;
         // First, so that who is asked to leave while it still looks for its brokers leaves in order.
         let (published, stop) = (Published::default(), Stop::default());
         let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
-        let mut source = KafkaSource::connect(kafka, &pipeline.endpoints.topics)?;
-        let mut driver = assemble::durable(&pipeline, source.partitions(), clock)?;
-        let until = if self.until_end { Some(source.ends_now()?) } else { None };
-        // A folder has one owner by its lock; a bounded run reads everything itself.
-        let shared = matches!(pipeline.endpoints.log, LogEndpoint::Topic { .. });
-        let membership = if shared && until.is_none() {
-            Some(Membership::join(kafka, &pipeline.endpoints.topics, 0)?)
-        } else {
-            None
-        };
-        if self.accept_loss {
-            driver.accept_loss();
+        if let Some(address) = bound {
+            tracing::info!(
+                http = address.to_string(),
+                "Verdicts, health and metrics can be read here."
+            );
         }
-        driver.observe(Box::new(Told));
-        driver.observe(Box::new(Recovery::new()));
-        tracing::info!(
-            pipeline = pipeline.spec.name,
-            partitions = source.partitions(),
-            http = bound.map(|address| address.to_string()),
-            dry_run = pipeline.spec.dry_run,
-            "Running."
-        );
-        let reopen = || -> Result<Box<dyn Source>> {
-            Ok(Box::new(KafkaSource::connect(kafka, &pipeline.endpoints.topics)?))
-        };
-        let mut live = Live {
-            driver: &mut driver,
-            source: &mut source,
-            membership,
-            clock,
+        let bars = Bars::default();
+        let workers = Workers {
+            pipeline: &pipeline,
+            kafka,
+            clock: HostClock::Real,
             stop,
             published,
-            until,
-            reopen: &reopen,
+            until_end: self.until_end,
+            accept_loss: self.accept_loss,
+            observers: &|| vec![Box::new(Told), Box::new(Recovery::new(bars.clone()))],
         };
-        live.run()?;
+        workers.run()?;
         tracing::info!("Left in order: everything read is written down.");
         Ok(())
     }

@@ -25,6 +25,18 @@ pub struct Endpoints {
     pub log: LogEndpoint,
     /// Where HTTP listens, if at all.
     pub http: Option<SocketAddr>,
+    /// How many workers a process has.
+    pub threads: Threads,
+}
+
+/// How many workers a process has: each is a thread with a consumer, a member of the group and tasks of
+/// its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Threads {
+    /// As many as the host has cores for.
+    Auto,
+    /// So many; never more than there are tasks.
+    Exactly(u32),
 }
 
 /// Where the log is.

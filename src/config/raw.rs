@@ -33,6 +33,10 @@ pub(super) struct RawPipeline {
     pub(super) strategy: Option<Text>,
     /// The Kafka cluster; not needed for `replay`.
     pub(super) kafka: Option<RawKafka>,
+    /// Workers of one process, each a thread with a consumer and tasks of its own: a number, or `auto` for
+    /// as many as there are cores. Never more than the topics have partitions. Default: 1.
+    #[schemars(with = "Option<Threads>")]
+    pub(super) threads: Option<Text>,
     /// The arm that serves users.
     pub(super) primary: RawArm,
     /// Candidates on trial by name.
@@ -90,6 +94,15 @@ pub(super) struct RawPipeline {
     /// Health, metrics and verdicts.
     #[serde(default)]
     pub(super) http: RawHttp,
+}
+
+/// What `threads` looks like.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the shape of a field in the schema")]
+enum Threads {
+    Number(#[schemars(range(min = 1, max = 256))] u32),
+    Word(#[schemars(regex(pattern = "^auto$"))] String),
 }
 
 /// The Kafka cluster.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde_saphyr::Spanned;
 
-use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, is_secret_name};
+use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, Threads, is_secret_name};
 use super::meaning;
 use super::owned::OWNED;
 use super::problem::Problem;
@@ -22,6 +22,8 @@ use crate::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineS
 use crate::model::time::Span;
 use crate::rules::grammar;
 
+/// The most workers of a process.
+const THREADS_MAX: u32 = 256;
 /// The most candidates of a pipeline.
 const CANDIDATES_MAX: usize = 8;
 /// The most names that a set tells apart.
@@ -175,7 +177,20 @@ impl Checker {
             output: self.folder(raw.output.directory, "out"),
             log: self.log(raw.log, has_kafka),
             http: self.http(raw.http.listen.as_ref()),
+            threads: self.threads(raw.threads.as_ref()),
         }
+    }
+
+    fn threads(&mut self, text: Option<&Text>) -> Threads {
+        let Some(text) = text else { return Threads::Exactly(1) };
+        if text.value == "auto" {
+            return Threads::Auto;
+        }
+        let count = text.value.parse().ok().filter(|count| (1..=THREADS_MAX).contains(count));
+        if count.is_none() {
+            self.wrong(text, "this isn't a number of threads", "write `auto`, or 1 to 256");
+        }
+        Threads::Exactly(count.unwrap_or(1))
     }
 
     fn log(&mut self, raw: RawLog, has_kafka: bool) -> LogEndpoint {

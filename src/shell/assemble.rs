@@ -26,8 +26,44 @@ use crate::config::endpoint::{Endpoints, LogEndpoint};
 /// # Errors
 /// The log, the tables or the topics refuse.
 pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result<Driver> {
+    let mut drivers = drivers(pipeline, partitions, clock, 1)?;
+    drivers.pop().context("one driver was made")
+}
+
+/// Several that share it, each with handles of its own: one for each worker of a process.
+///
+/// # Errors
+/// The log, the tables or the topics refuse.
+pub fn drivers(
+    pipeline: &Pipeline,
+    partitions: u32,
+    clock: HostClock,
+    workers: usize,
+) -> Result<Vec<Driver>> {
     let Pipeline { spec, endpoints, .. } = pipeline;
-    let (tasks_log, evaluator_log): (Box<dyn Log>, Box<dyn Log>) = match &endpoints.log {
+    let spec = Arc::new(spec.clone());
+    let first = nonce(clock);
+    let driver = |(worker, [tasks_log, evaluator_log]): (u64, [Box<dyn Log>; 2])| {
+        let tables = Stage::new(&endpoints.output, &spec)?.logged();
+        let (signals, letters) = sinks(endpoints, false)?;
+        let hands = Hands {
+            tasks_log,
+            evaluator_log,
+            tables: Box::new(tables),
+            signals: Box::new(signals),
+            letters: Box::new(letters),
+            nonce: first.wrapping_add(worker << 48),
+            patience: Patience::default(),
+        };
+        Ok(Driver::new(Arc::clone(&spec), partitions, hands))
+    };
+    let logs = logs(endpoints, partitions, workers)?;
+    (0..).zip(logs).map(driver).collect()
+}
+
+/// Two handles of the log for each worker: its tasks' and its evaluator's.
+fn logs(endpoints: &Endpoints, partitions: u32, workers: usize) -> Result<Vec<[Box<dyn Log>; 2]>> {
+    match &endpoints.log {
         LogEndpoint::Folder(folder) => {
             let (log, torn) = FileLog::open(folder, partitions)?;
             if let Some(torn) = torn {
@@ -36,31 +72,22 @@ pub fn durable(pipeline: &Pipeline, partitions: u32, clock: HostClock) -> Result
                     "A crash tore the log's tail; nothing that was promised is lost."
                 );
             }
-            (Box::new(log.handle()), Box::new(log))
+            // All handles are there before the first of them lets its history go.
+            let handles = (1..2 * workers).map(|_| log.handle()).collect::<Vec<_>>();
+            let mut handles =
+                handles.into_iter().chain([log]).map(|log| Box::new(log) as Box<dyn Log>);
+            let pair = |_| Some([handles.next()?, handles.next()?]);
+            Ok((0..workers).filter_map(pair).collect())
         }
         LogEndpoint::Topic { name, retention_ms } => {
             let kafka = endpoints.kafka.as_ref().context("a log on Kafka needs `kafka`")?;
             let topics = LogTopics::new(name);
             prepare_log(kafka, &topics.wanted(partitions), *retention_ms)?;
-            (
-                Box::new(KafkaLog::new(kafka, topics.clone())?),
-                Box::new(KafkaLog::new(kafka, topics)?),
-            )
+            let log =
+                || -> Result<Box<dyn Log>> { Ok(Box::new(KafkaLog::new(kafka, topics.clone())?)) };
+            (0..workers).map(|_| Ok([log()?, log()?])).collect()
         }
-    };
-    let tables = Stage::new(&endpoints.output, spec)?.logged();
-    let (signals, letters) = sinks(endpoints, false)?;
-    let nonce = nonce(clock);
-    let hands = Hands {
-        tasks_log,
-        evaluator_log,
-        tables: Box::new(tables),
-        signals: Box::new(signals),
-        letters: Box::new(letters),
-        nonce,
-        patience: Patience::default(),
-    };
-    Ok(Driver::new(Arc::new(spec.clone()), partitions, hands))
+    }
 }
 
 /// An engine that owns all tasks, starts from nothing but `known` frames, and keeps no log; signals and
@@ -92,18 +119,18 @@ pub fn in_memory(
         patience: Patience::default(),
     };
     let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
-    own_all(&mut driver)?;
+    own(&mut driver, 0..partitions)?;
     driver.set_bounded();
     driver.never_park();
     Ok(driver)
 }
 
-/// Claims every task, and waits until all have begun.
+/// Claims tasks, and waits until all have begun.
 ///
 /// # Errors
 /// The log refused.
-pub fn own_all(driver: &mut Driver) -> Result<()> {
-    for partition in 0..driver.partitions {
+pub fn own(driver: &mut Driver, partitions: impl IntoIterator<Item = u32>) -> Result<()> {
+    for partition in partitions {
         driver.claim(partition)?;
     }
     driver.settle()?;

@@ -1,11 +1,10 @@
 //! Health, metrics, verdicts and the answer to "why does it wait?".
 //!
-//! In: snapshots that the engine's thread publishes each second. Out: HTTP. Holds: requests never
+//! In: snapshots that the workers publish each second. Out: HTTP. Holds: requests never
 //! touch the engine; nothing secret is in a snapshot. Knows nothing of: how snapshots come about.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
@@ -14,44 +13,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::metrics::CONTENT_TYPE;
+use super::published::{Published, Snapshot};
 use super::stop::Stop;
-
-/// What can be read over HTTP.
-#[derive(Clone, Debug, Default)]
-pub struct Published(Arc<Mutex<Snapshot>>);
-
-/// One snapshot.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// Whether the pipeline is ready, and the checks that say so.
-    pub ready: bool,
-    /// Checks by name.
-    pub checks: BTreeMap<&'static str, bool>,
-    /// The pipeline's name.
-    pub pipeline: String,
-    /// Verdicts by candidate.
-    pub verdicts: BTreeMap<String, Value>,
-    /// Why it waits.
-    pub why: Value,
-    /// Prometheus' text.
-    pub metrics: String,
-}
-
-impl Published {
-    /// Puts a new snapshot in place of the old.
-    pub fn publish(&self, snapshot: Snapshot) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
-    }
-
-    /// The current snapshot.
-    #[must_use]
-    pub fn read(&self) -> Snapshot {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Starts the thread that serves HTTP (if an address is given) and waits for the operating system's
 /// signals; returns the address that is bound.
@@ -114,10 +80,10 @@ async fn ready(State(published): State<Published>) -> Response {
 
 async fn metrics(State(published): State<Published>) -> Response {
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    (kind, published.read().metrics).into_response()
+    (kind, published.read().metrics()).into_response()
 }
 
-async fn why(State(published): State<Published>) -> Json<Value> {
+async fn why(State(published): State<Published>) -> Json<serde_json::Value> {
     Json(published.read().why)
 }
 
@@ -128,7 +94,10 @@ async fn verdict(
     Path(pipeline): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
-    let Snapshot { pipeline: known, mut verdicts, .. } = published.read();
+    let mut snapshot = published.read();
+    let (known, verdicts) =
+        (snapshot.pipeline().to_owned(), std::mem::take(&mut snapshot.verdicts));
+    let mut verdicts = verdicts;
     let candidates: Vec<String> = verdicts.keys().cloned().collect();
     let wanted = query.get("candidate").or_else(|| candidates.first()).cloned().unwrap_or_default();
     match verdicts.remove(&wanted) {

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::assemble::own_all;
+use super::assemble::own;
 use super::clock::{HostClock, idle, monotonic};
 use super::driver::{Begun, Driver};
-use super::http::{Published, Snapshot};
 use super::kafka::membership::{Change, Membership};
+use super::meeting::Meeting;
 use super::metrics;
+use super::published::{Published, Snapshot};
 use super::source::Source;
 use super::stop::Stop;
 use crate::decide::words;
@@ -50,18 +51,34 @@ pub struct Live<'a> {
     pub driver: &'a mut Driver,
     /// Where records come from.
     pub source: &'a mut dyn Source,
-    /// Who says what is ours; without it everything is.
-    pub membership: Option<Membership>,
+    /// Who says what is ours.
+    pub share: Share,
     /// The host's clock.
     pub clock: HostClock,
     /// Asked to leave?
     pub stop: Stop,
     /// What can be read over HTTP.
     pub published: Published,
-    /// Ends found at the start, by task and input, for a bounded run.
-    pub until: Option<Vec<Vec<i64>>>,
+    /// Where a bounded run ends.
+    pub until: Option<Until>,
     /// Opens the inputs a second time, for parked comparisons.
     pub reopen: &'a dyn Fn() -> Result<Box<dyn Source>>,
+}
+
+/// Which tasks are a worker's.
+pub enum Share {
+    /// Those that the group hands out.
+    Group(Membership),
+    /// These.
+    Fixed(Vec<u32>),
+}
+
+/// The end of a bounded run.
+pub struct Until {
+    /// Ends found at the start, by task and input.
+    pub ends: Vec<Vec<i64>>,
+    /// Where its workers wait for each other.
+    pub meeting: Meeting,
 }
 
 /// What the loop remembers from round to round.
@@ -130,9 +147,9 @@ impl Live<'_> {
         if self.until.is_some() {
             self.driver.set_bounded();
         }
-        if self.membership.is_none() {
-            own_all(self.driver)?;
-            round.assigned = Some((0..self.driver.partitions).collect());
+        if let Share::Fixed(partitions) = &self.share {
+            own(self.driver, partitions.iter().copied())?;
+            round.assigned = Some(partitions.clone());
         }
         while !self.stop.is_set() {
             self.source.pump().context("serve the source")?;
@@ -150,8 +167,8 @@ impl Live<'_> {
             if round.next_tick <= now {
                 self.tick(&mut round, now)?;
             }
-            if self.is_at_end() && self.nothing_is_parked(&mut round)? {
-                return self.finish();
+            if let Some(last) = self.ends_at(&mut round)? {
+                return self.finish(last);
             }
             if read == 0 {
                 idle(self.clock.until(round.next_tick, IDLE));
@@ -163,7 +180,7 @@ impl Live<'_> {
     /// Claims what the group hands out and lets go what it takes away. A task that comes back goes on
     /// as if nothing had been, unless somebody claimed it meanwhile.
     fn follow_group(&mut self, round: &mut Round) -> Result<()> {
-        let Some(membership) = &mut self.membership else { return Ok(()) };
+        let Share::Group(membership) = &mut self.share else { return Ok(()) };
         let now = self.clock.now();
         while let Some(change) = membership.poll()? {
             match change {
@@ -224,7 +241,7 @@ impl Live<'_> {
             self.source.end(partition);
             round.end_second(partition);
             anyhow::ensure!(
-                self.membership.is_some(),
+                matches!(self.share, Share::Group(_)),
                 "another process claimed partition {partition} of this pipeline; one of the two must stop"
             );
             round.again.insert(partition, self.clock.now().plus(BACK_OFF));
@@ -289,7 +306,7 @@ impl Live<'_> {
         let max = match &self.until {
             None => BATCH,
             Some(until) => {
-                let left = until[partition as usize][input] - task.position(input);
+                let left = until.ends[partition as usize][input] - task.position(input);
                 usize::try_from(left).unwrap_or(0).min(BATCH)
             }
         };
@@ -466,7 +483,7 @@ impl Live<'_> {
         let is_near =
             |max: EventTime| now.since(max).max(max.since(now)) <= time.wait.plus(time.idle_after);
         let mut inputs = 0..=self.driver.spec.candidates.len();
-        self.membership.is_some()
+        matches!(self.share, Share::Group(_))
             || inputs.any(|input| self.driver.owned().any(|(_, task)| is_near(task.max(input))))
     }
 
@@ -494,27 +511,56 @@ impl Live<'_> {
         let positions: Vec<(usize, u32, i64)> = owned
             .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, task.position(i))))
             .collect();
-        match &self.membership {
-            Some(membership) => membership.commit(&positions),
-            None => self.source.commit(&positions),
+        match &self.share {
+            Share::Group(membership) => membership.commit(&positions),
+            Share::Fixed(_) => self.source.commit(&positions),
         }
+    }
+
+    /// The last event time of all workers, once each of them has read to its ends.
+    fn ends_at(&mut self, round: &mut Round) -> Result<Option<EventTime>> {
+        if !self.is_at_end() || !self.nothing_is_parked(round)? {
+            return Ok(None);
+        }
+        let last = self.driver.last_time();
+        Ok(self.until.as_ref().and_then(|until| until.meeting.has_read(last)))
     }
 
     fn is_at_end(&self) -> bool {
         let Some(until) = &self.until else { return false };
         let begins_anew = self.driver.owned().any(|(_, task)| task.awaits_loss());
         !begins_anew
-            && (0..).zip(until).all(|(partition, ends)| {
-                ends.iter().enumerate().all(|(input, end)| {
+            && self.driver.holdings().all(|(partition, _)| {
+                until.ends[partition as usize].iter().enumerate().all(|(input, end)| {
                     // The source's position passes control records that no task ever sees.
                     *end <= self.source.position(input, partition)
                 })
             })
     }
 
-    fn finish(&mut self) -> Result<()> {
+    /// Closes everything; who has the evaluator waits for what the others write down.
+    fn finish(&mut self, last: EventTime) -> Result<()> {
+        let Some(meeting) = self.until.as_ref().map(|until| until.meeting.clone()) else {
+            return self.leave();
+        };
         self.driver.tick(self.clock.now())?;
-        self.driver.finish()?;
+        self.driver.finish_tasks(last)?;
+        if self.driver.evaluator_epoch().is_none() {
+            self.driver.flush()?;
+            meeting.has_written(self.driver.read_to());
+        } else {
+            let is_read = |driver: &Driver| {
+                meeting.written_by_others().is_some_and(|streams| driver.has_read(&streams))
+            };
+            while !is_read(self.driver) {
+                if self.stop.is_set() {
+                    return self.leave();
+                }
+                self.driver.settle()?;
+                idle(IDLE);
+            }
+            self.driver.finish_weighing(last)?;
+        }
         self.publish_last();
         Ok(())
     }
@@ -547,20 +593,22 @@ impl Live<'_> {
     fn publish(&self, round: &Round, now: EventTime) {
         let spec = &self.driver.spec;
         let evaluator = self.driver.evaluator();
-        let weighed: Vec<EventTime> = (0..spec.candidates.len())
+        let weighed_to: Vec<EventTime> = (0..spec.candidates.len())
             .map(|c| evaluator.map_or(EventTime::START, |evaluator| evaluator.weighed_to(c)))
             .collect();
         let verdict = |(at, name): (usize, &String)| Some((name.clone(), evaluator?.verdict(at)?));
-        let tasks: Vec<&Task> = self.driver.owned().map(|(_, task)| task).collect();
         let settled = self.driver.is_settled();
         self.published.publish(Snapshot {
             ready: settled,
             checks: [("log", settled), ("source", round.assigned.is_some()), ("output", true)]
                 .into(),
-            pipeline: spec.name.clone(),
+            spec: Some(std::sync::Arc::clone(spec)),
             verdicts: spec.candidates.iter().enumerate().filter_map(verdict).collect(),
             why: why(self.driver, round, now),
-            metrics: metrics::exposition(spec, &self.driver.counters, &tasks, &weighed, now),
+            counters: self.driver.counters.clone(),
+            tasks: self.driver.owned().map(|(_, task)| task.status()).collect(),
+            weighed_to,
+            now,
         });
     }
 }

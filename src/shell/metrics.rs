@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::engine::{InputStatus, Task};
+use crate::engine::{InputStatus, TaskStatus};
 use crate::model::bucket::{Buckets, Unreadable};
 use crate::model::entry::Entry;
 use crate::model::row::{DecisionRow, WindowRow};
@@ -107,6 +107,69 @@ impl Counters {
         self.records[input] += count as u64;
     }
 
+    /// Adds another worker's.
+    pub fn merge(&mut self, other: &Self) {
+        let Self {
+            records,
+            pair_rows,
+            files,
+            signals,
+            signal_errors,
+            signals_repeated,
+            signal_refused,
+            ignored_frames,
+            refused_facts,
+            facts,
+            losses,
+            lost_records,
+            vitals,
+            panes,
+            unreadable,
+            buckets,
+            decisions,
+            last_window,
+        } = other;
+        for (input, count) in records.iter().enumerate() {
+            self.read(input, usize::try_from(*count).unwrap_or(usize::MAX));
+        }
+        for (mine, theirs) in [
+            (&mut self.pair_rows, pair_rows),
+            (&mut self.files, files),
+            (&mut self.signals, signals),
+            (&mut self.signal_errors, signal_errors),
+            (&mut self.signals_repeated, signals_repeated),
+            (&mut self.ignored_frames, ignored_frames),
+            (&mut self.refused_facts, refused_facts),
+            (&mut self.facts, facts),
+            (&mut self.losses, losses),
+            (&mut self.lost_records, lost_records),
+            (&mut self.vitals, vitals),
+            (&mut self.panes, panes),
+        ] {
+            *mine += theirs;
+        }
+        if self.signal_refused.is_none() {
+            self.signal_refused.clone_from(signal_refused);
+        }
+        for (reason, count) in unreadable {
+            *self.unreadable.entry(*reason).or_default() += count;
+        }
+        for (comparison, (primary, candidate)) in buckets {
+            let mine = self.buckets.entry(*comparison).or_default();
+            mine.0.merge(primary);
+            mine.1.merge(candidate);
+        }
+        for (decision, count) in decisions {
+            *self.decisions.entry(*decision).or_default() += count;
+        }
+        for row in last_window.values() {
+            let last = self.last_window.get(&row.comparison);
+            if last.is_none_or(|last| last.start < row.start) {
+                self.reported(row);
+            }
+        }
+    }
+
     /// Conservation of closed panes: (primary, candidate) of a comparison.
     #[must_use]
     pub fn buckets(&self, comparison: u8) -> (Buckets, Buckets) {
@@ -193,7 +256,7 @@ impl Collector for Exposition {
 pub fn exposition(
     spec: &PipelineSpec,
     counters: &Counters,
-    tasks: &[&Task],
+    tasks: &[TaskStatus],
     evaluator_to: &[EventTime],
     now: EventTime,
 ) -> String {
@@ -297,13 +360,12 @@ fn windows(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
-fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[&Task]) {
+fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[TaskStatus]) {
     let pipeline = ("pipeline", spec.name.as_str());
-    let status: Vec<_> = tasks.iter().map(|task| task.status()).collect();
     let mut by_arm = |name, help, of: fn(&InputStatus) -> usize| {
         let levels = out.gauge(name, help);
         for input in 0..=spec.candidates.len() {
-            let sum: usize = status.iter().filter_map(|s| s.inputs.get(input)).map(of).sum();
+            let sum: usize = tasks.iter().filter_map(|s| s.inputs.get(input)).map(of).sum();
             levels.level(&[pipeline, ("arm", arm_name(spec, input))], sum as f64);
         }
     };

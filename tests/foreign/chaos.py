@@ -4,11 +4,12 @@ kill -9 and a restart; SIGSTOP longer than the session, then SIGCONT; processes 
 broker restarts. A reader polls the tables all the while. What happened goes to WORK/chaos.json, which
 chaos_checks.py holds against the topics and tables. Called by scripts/chaos.
 """
-import argparse, collections, heapq, itertools, json, pathlib, random, signal, subprocess, sys, threading, time
+import argparse, collections, heapq, itertools, json, os, pathlib, random, signal, subprocess, sys, threading, time
 
 PIPELINE = """\
 pipeline: chaos
 kafka: {{brokers: "{brokers}", session: 6s}}
+threads: ${{THREADS:-1}}
 primary: {{topic: chaos.primary}}
 candidates: {{v8: {{topic: chaos.v8}}}}
 time: {{pane: 2s, wait: 5s, skew: 1s, idle_after: 3s}}
@@ -53,7 +54,9 @@ class Instances:
     def start(self, slot):
         self.starts[slot] += 1
         log = open(f'{self.a.work}/instance-{slot}-{self.starts[slot]}.log', 'w')
-        self.live[slot] = subprocess.Popen([self.a.bin, 'run', f'{self.a.work}/chaos.yaml'], stdout=log, stderr=log)
+        # Every other process has two workers, which are two members of the group.
+        threads = {**os.environ, 'THREADS': str(1 + slot % 2)}
+        self.live[slot] = subprocess.Popen([self.a.bin, 'run', f'{self.a.work}/chaos.yaml'], stdout=log, stderr=log, env=threads)
 
     def able(self): return sorted(set(self.live) - self.stopped)
 

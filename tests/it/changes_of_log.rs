@@ -9,7 +9,7 @@ use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::engine::Input;
 use parallax::model::record::Record;
-use parallax::shell::assemble::{durable, own_all};
+use parallax::shell::assemble::{durable, own};
 use parallax::shell::clock::HostClock;
 use parallax::shell::driver::{Driver, OtherConfiguration};
 use parallax::shell::follow::Recorded;
@@ -49,7 +49,7 @@ impl Copy {
     /// A process starts with this pipeline file.
     fn start(&self, text: &str) -> Result<Driver> {
         let mut driver = durable(&self.pipeline(text), 2, HostClock::Real)?;
-        own_all(&mut driver)?;
+        own(&mut driver, 0..2)?;
         Ok(driver)
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use parallax::config::endpoint::Threads;
 use parallax::config::{self, Pipeline};
 
 fn load(text: &str) -> Result<Pipeline, String> {
@@ -96,6 +97,19 @@ fn a_revision_is_a_whole_number_from_1_and_no_part_of_the_meaning() {
     for wrongly in ["0", "-1", "1.5", "two"] {
         let said = wrong(&format!("{HEAD}revision: {wrongly}\n"));
         assert!(said.contains("p.yaml:4:"), "{said}");
+    }
+}
+
+#[test]
+fn threads_are_a_number_or_auto_and_no_part_of_the_meaning() {
+    let pipeline = |text: &str| load(&format!("{HEAD}{text}")).unwrap();
+    assert_eq!(pipeline("").endpoints.threads, Threads::Exactly(1));
+    assert_eq!(pipeline("threads: 4\n").endpoints.threads, Threads::Exactly(4));
+    assert_eq!(pipeline("threads: auto\n").endpoints.threads, Threads::Auto);
+    assert_eq!(pipeline("threads: 4\n").spec.config_hash, pipeline("").spec.config_hash);
+    for wrongly in ["0", "-1", "257", "1.5", "many"] {
+        let said = wrong(&format!("{HEAD}threads: {wrongly}\n"));
+        assert!(said.contains("p.yaml:4:10") && said.contains("write `auto`"), "{said}");
     }
 }
 

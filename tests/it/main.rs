@@ -26,4 +26,6 @@ mod stat_cases;
 #[cfg(feature = "shell")]
 mod status;
 mod tidy;
+#[cfg(feature = "shell")]
+mod workers;
 mod world;

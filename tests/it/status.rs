@@ -12,11 +12,12 @@ use parallax::generate::Scenario;
 use parallax::model::entry::{Entry, Weighing};
 use parallax::model::record::Record;
 use parallax::shell::generate::{Pace, to_kafka};
-use parallax::shell::http::{self, Published, Snapshot};
+use parallax::shell::http;
 use parallax::shell::kafka::mock::EmbeddedBroker;
 use parallax::shell::log::file::FileLog;
 use parallax::shell::log::kafka::{KafkaLog, LogTopics};
 use parallax::shell::log::{Begin, Body, Log, Stream};
+use parallax::shell::published::{Published, Snapshot};
 use parallax::shell::stop::Stop;
 use serde_json::{Value, json};
 

@@ -152,6 +152,7 @@ impl Driver {
     /// What came before in the log isn't needed any more.
     pub fn forget_history(&mut self) {
         self.tasks.forget_history();
+        self.seat.forget_history();
     }
 
     /// Partitions that are held here, and how.
@@ -276,24 +277,58 @@ impl Driver {
         self.settle()
     }
 
+    /// The last event time of the tasks that are owned here, if everything that waits were believed.
+    #[must_use]
+    pub fn last_time(&self) -> EventTime {
+        self.owned().map(|(_, task)| task.last_time()).max().unwrap_or(EventTime::START)
+    }
+
     /// The inputs end here: everything closes as if time had passed.
     ///
     /// # Errors
     /// What the world refused.
     pub fn finish(&mut self) -> Result<()> {
-        let time = self.spec.time;
-        let last = self.owned().map(|(_, task)| task.last_time()).max();
-        let last = last.unwrap_or(EventTime::START);
-        if last != EventTime::START {
-            let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
-            for task in self.tasks.running() {
-                task.handle(engine::Input::Finish { time: end });
-            }
-            self.drain()?;
+        let last = self.last_time();
+        self.finish_tasks(last)?;
+        self.finish_weighing(last)
+    }
+
+    /// The same of the tasks alone, where `last` is the last event time of all, here and elsewhere.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn finish_tasks(&mut self, last: EventTime) -> Result<()> {
+        if last == EventTime::START {
+            return Ok(());
         }
+        let time = self.spec.time;
+        let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+        for task in self.tasks.running() {
+            task.handle(engine::Input::Finish { time: end });
+        }
+        self.drain()
+    }
+
+    /// The same of the evaluator, once all tasks have, here and elsewhere.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn finish_weighing(&mut self, last: EventTime) -> Result<()> {
         self.seat.handle(evaluator::Input::Cut { at: last, patient: true });
         self.drain()?;
         self.end(true)
+    }
+
+    /// Up to where the streams of the tasks that are owned here were read back.
+    #[must_use]
+    pub fn read_to(&self) -> BTreeMap<u32, u64> {
+        self.tasks.read_to.clone()
+    }
+
+    /// Whether the evaluator, if it is here, has read so much of the tasks' streams.
+    #[must_use]
+    pub fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
+        self.seat.has_read(streams)
     }
 
     /// Nothing more comes; at the end of `bounded` inputs open windows are reported as they are.

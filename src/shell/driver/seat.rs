@@ -106,6 +106,10 @@ impl Seat {
         }
     }
 
+    pub(super) fn forget_history(&mut self) {
+        self.log.settled();
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.state, State::Empty | State::Leads { .. })
     }

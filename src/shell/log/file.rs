@@ -37,7 +37,7 @@ struct Shared {
     fresh: Vec<LogFrame>,
     /// Last position by stream.
     positions: BTreeMap<Stream, u64>,
-    /// All that is durable, until everybody reads what they need.
+    /// All that is durable, until every handle has what it needs of it.
     history: Option<BTreeMap<Stream, Vec<LogFrame>>>,
     handles: Vec<Reads>,
     failed: Option<String>,
@@ -52,6 +52,7 @@ struct Disk {
 /// What one handle reads.
 #[derive(Default)]
 struct Reads {
+    settled: bool,
     streams: BTreeSet<Stream>,
     queue: VecDeque<LogFrame>,
 }
@@ -180,7 +181,11 @@ impl Log for FileLog {
     }
 
     fn settled(&mut self) {
-        locked(&self.shared).history = None;
+        let mut shared = locked(&self.shared);
+        shared.handles[self.number].settled = true;
+        if shared.handles.iter().all(|reads| reads.settled) {
+            shared.history = None;
+        }
     }
 
     fn written(&self) -> u64 {

@@ -1,0 +1,168 @@
+//! A pipeline on Kafka, run by the workers of one process.
+//!
+//! In: a pipeline. Out: nothing but effects. Holds: a worker is one thread with one consumer, one member of the
+//! group and tasks of its own, and knows no more of the others than of another process; what one can't go on
+//! with ends all. Knows nothing of: records, entries.
+
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Result, anyhow};
+
+use super::assemble;
+use super::clock::HostClock;
+use super::driver::{Driver, Observer};
+use super::kafka::membership::Membership;
+use super::kafka::source::KafkaSource;
+use super::live::{Live, Share, Until};
+use super::meeting::Meeting;
+use super::published::Published;
+use super::source::Source;
+use super::stop::Stop;
+use crate::config::Pipeline;
+use crate::config::endpoint::{KafkaEndpoint, LogEndpoint, Threads};
+
+/// The workers of a process.
+pub struct Workers<'a> {
+    /// What they run.
+    pub pipeline: &'a Pipeline,
+    /// The cluster that it runs on.
+    pub kafka: &'a KafkaEndpoint,
+    /// The host's clock.
+    pub clock: HostClock,
+    /// Asked to leave?
+    pub stop: Stop,
+    /// What can be read over HTTP.
+    pub published: Published,
+    /// They end where the inputs end now.
+    pub until_end: bool,
+    /// Records that are gone stop nothing.
+    pub accept_loss: bool,
+    /// Who is told what happens, of each worker.
+    pub observers: &'a (dyn Fn() -> Vec<Box<dyn Observer>> + Sync),
+}
+
+/// What a worker begins with.
+struct Begins {
+    driver: Driver,
+    published: Published,
+    until: Option<Until>,
+}
+
+impl Workers<'_> {
+    /// Runs until asked to leave, or until the ends that were found at the start.
+    ///
+    /// # Errors
+    /// What the world refused the first worker that couldn't go on; what was written down before it stays
+    /// true.
+    pub fn run(&self) -> Result<()> {
+        let source = self.connect()?;
+        let partitions = source.partitions();
+        let count = count(self.pipeline.endpoints.threads, partitions);
+        let mut begin = Vec::new();
+        let drivers = assemble::drivers(self.pipeline, partitions, self.clock, count)?;
+        let ends = if self.until_end { Some(source.ends_now()?) } else { None };
+        let places = self.published.split(count).into_iter().zip(Meeting::of(count));
+        for (driver, (published, meeting)) in drivers.into_iter().zip(places) {
+            let until = ends.clone().map(|ends| Until { ends, meeting });
+            begin.push(Begins { driver, published, until });
+        }
+        tracing::info!(
+            pipeline = self.pipeline.spec.name,
+            partitions,
+            threads = count,
+            dry_run = self.pipeline.spec.dry_run,
+            "Running."
+        );
+        let failed = Mutex::new(None);
+        let fail = |error: anyhow::Error| {
+            self.stop.set();
+            failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        };
+        std::thread::scope(|scope| {
+            let mut source = Some(source);
+            for (worker, begins) in begin.into_iter().enumerate() {
+                let (source, fail) = (source.take(), &fail);
+                let work = move || {
+                    let _leaves = LeavesOnPanic(&self.stop);
+                    let span = tracing::info_span!("worker", number = worker);
+                    let _entered = (1 < count).then(|| span.enter());
+                    if let Err(error) = self.work(worker, count, source, begins) {
+                        fail(error);
+                    }
+                };
+                let name = format!("worker-{worker}");
+                if let Err(error) = std::thread::Builder::new().name(name).spawn_scoped(scope, work)
+                {
+                    fail(anyhow!("start a thread: {error}"));
+                }
+            }
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn connect(&self) -> Result<KafkaSource> {
+        Ok(KafkaSource::connect(self.kafka, &self.pipeline.endpoints.topics)?)
+    }
+
+    /// One worker, from its first record to its last.
+    fn work(
+        &self,
+        worker: usize,
+        count: usize,
+        source: Option<KafkaSource>,
+        begins: Begins,
+    ) -> Result<()> {
+        let Begins { mut driver, published, until } = begins;
+        let mut source = source.map_or_else(|| self.connect(), Ok)?;
+        if self.accept_loss {
+            driver.accept_loss();
+        }
+        for observer in (self.observers)() {
+            driver.observe(observer);
+        }
+        let mut live = Live {
+            share: self.share(worker, count, driver.partitions)?,
+            driver: &mut driver,
+            source: &mut source,
+            clock: self.clock,
+            stop: self.stop.clone(),
+            published,
+            until,
+            reopen: &|| -> Result<Box<dyn Source>> { Ok(Box::new(self.connect()?)) },
+        };
+        live.run()
+    }
+
+    /// A folder has one owner by its lock, and a bounded run reads everything itself: there the tasks are
+    /// dealt out once.
+    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<Share> {
+        let shared = matches!(self.pipeline.endpoints.log, LogEndpoint::Topic { .. });
+        if shared && !self.until_end {
+            let topics = &self.pipeline.endpoints.topics;
+            return Ok(Share::Group(Membership::join(self.kafka, topics, worker)?));
+        }
+        let is_ours = |partition: &u32| *partition as usize % count == worker;
+        Ok(Share::Fixed((0..partitions).filter(is_ours).collect()))
+    }
+}
+
+/// A worker that breaks takes the others with it, in order: its tasks would be nobody's.
+struct LeavesOnPanic<'a>(&'a Stop);
+
+impl Drop for LeavesOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set();
+        }
+    }
+}
+
+/// How many workers there are.
+fn count(threads: Threads, partitions: u32) -> usize {
+    let wanted = match threads {
+        Threads::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        Threads::Exactly(count) => count as usize,
+    };
+    wanted.clamp(1, (partitions as usize).max(1))
+}
