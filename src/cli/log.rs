@@ -187,6 +187,7 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
         ),
         Entry::Vitals(vitals) => ("vitals", seconds(vitals)),
         Entry::Closed(closed) => ("closed", panes(closed)),
+        Entry::Repeated { closed, .. } => ("repeated", panes(closed)),
         Entry::Lost(loss) => (
             "lost",
             json!({

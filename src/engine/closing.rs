@@ -27,6 +27,8 @@ pub(super) struct Comparison {
     pub(super) number: u8,
     /// Everything before this is closed and logged.
     pub(super) closed_to: EventTime,
+    /// Host time of its last entry here; the beginning of time before the first.
+    pub(super) said: EventTime,
     /// Everything before this has its rows in `rows` or in a completed file.
     pub(super) rows_to: EventTime,
     /// Rows of the unfinished file.
@@ -74,6 +76,7 @@ impl Comparison {
         Self {
             number,
             closed_to: EventTime::START,
+            said: EventTime::START,
             rows_to: EventTime::START,
             rows: Vec::new(),
             named: VecDeque::new(),

@@ -52,6 +52,11 @@ pub enum Input<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// What was last said of a comparison before this time is said again.
+    Repeat {
+        /// Host time.
+        before: EventTime,
+    },
     /// The end of a bounded input: everything closes as a fact at this time would.
     Finish {
         /// Beyond every record of every task by the width of a pane.

@@ -6,6 +6,7 @@
 
 mod closing;
 mod effect;
+mod heartbeat;
 mod inlet;
 mod losing;
 mod parking;

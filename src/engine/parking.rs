@@ -113,13 +113,8 @@ impl Task {
     }
 
     fn park_one(&mut self, at: usize) {
-        let need = self.need(at);
-        let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
-        let facts = resume
-            .iter()
-            .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
-        let facts = facts.collect();
-        self.comparisons[at].park(Parked { resume, facts });
+        let parked = self.resumes_at(at);
+        self.comparisons[at].park(parked);
         self.forget();
     }
 

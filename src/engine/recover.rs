@@ -90,7 +90,7 @@ impl Recovered {
                         }
                     }
                 }
-                Entry::Closed(closed) => state.close(closed),
+                Entry::Closed(closed) | Entry::Repeated { closed, .. } => state.close(closed),
                 Entry::Lost(loss) => state.lose(loss, comparisons),
                 Entry::Lacks(Lack { comparison, input, until, to }) => {
                     state.lacks.entry((*comparison, *input)).or_default().end(*until, *to);

@@ -38,7 +38,7 @@ pub struct Task {
     pub(super) effects: VecDeque<Effect>,
     /// Age on arrival of the freshest record since the last tick.
     freshest: Option<Span>,
-    now: EventTime,
+    pub(super) now: EventTime,
     /// Vitals are flushed where an earlier run recorded it, and nowhere else.
     follows: bool,
     /// Parks comparisons that have drifted apart.
@@ -165,6 +165,7 @@ impl Task {
                 }
             }
             Input::Lost(loss) => self.obey_loss(&loss),
+            Input::Repeat { before } => self.repeat(before),
             Input::Completed { comparison, name } => {
                 if let Some(of) = self.comparisons.get_mut(usize::from(comparison)) {
                     of.completed(name);
@@ -349,7 +350,7 @@ impl Task {
     }
 
     /// Whether what an earlier owner read isn't found again yet.
-    fn reads_again(&self, at: usize) -> bool {
+    pub(super) fn reads_again(&self, at: usize) -> bool {
         [0, at + 1].iter().any(|input| self.inlets[*input].reads_again_to().is_some())
     }
 
@@ -376,7 +377,7 @@ impl Task {
     /// that the entry names; then the entry.
     fn log_closed(&mut self, at: usize, panes: Vec<Pane>, rolled: Vec<Rolled>) {
         self.flush_vitals();
-        let Comparison { number, closed_to, .. } = self.comparisons[at];
+        let Comparison { number, .. } = self.comparisons[at];
         for Rolled { from, rows } in rolled {
             let last = rows.last().map_or(from, |row| row.pane);
             let name = self.file_name(at, from, last);
@@ -384,23 +385,39 @@ impl Task {
             self.comparisons[at].named.push_back(file);
             self.effects.push_back(Effect::Stage { name, comparison: number, rows });
         }
-        let rows_from = self.comparisons[at].rows_from();
-        let files = self.comparisons[at].named.iter().cloned().collect();
-        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
-        let vitals = if self.counts { flushed.collect() } else { Vec::new() };
+        let Parked { resume, facts } = self.resumes_at(at);
+        self.comparisons[at].resume = resume;
+        self.repeat_lacks(at);
+        let closed = Closed { panes, ..self.word(at, resume, facts) };
+        self.comparisons[at].said = self.now;
+        self.effects.push_back(Effect::Append(Entry::Closed(closed)));
+        self.forget();
+    }
+
+    /// Where a comparison is taken up again, as its inlets stand.
+    pub(super) fn resumes_at(&self, at: usize) -> Parked {
         let need = self.need(at);
         let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
         let facts = resume
             .iter()
             .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
-        let facts = facts.collect();
-        self.comparisons[at].resume = resume;
-        self.repeat_lacks(at);
-        let comparison = number;
-        let closed =
-            Closed { comparison, to: closed_to, panes, resume, facts, files, rows_from, vitals };
-        self.effects.push_back(Effect::Append(Entry::Closed(closed)));
-        self.forget();
+        Parked { facts: facts.collect(), resume }
+    }
+
+    /// How far a comparison is closed, without panes.
+    pub(super) fn word(&self, at: usize, resume: [ResumePoint; 2], facts: Vec<Fact>) -> Closed {
+        let comparison = &self.comparisons[at];
+        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
+        Closed {
+            comparison: comparison.number,
+            to: comparison.closed_to,
+            panes: Vec::new(),
+            resume,
+            facts,
+            files: comparison.named.iter().cloned().collect(),
+            rows_from: comparison.rows_from(),
+            vitals: if self.counts { flushed.collect() } else { Vec::new() },
+        }
     }
 
     fn file_name(&self, at: usize, from: EventTime, last: EventTime) -> String {

@@ -302,6 +302,29 @@ pub enum Entry {
     Lost(Loss),
     /// Panes may lack them.
     Lacks(Lack),
+    /// A comparison's last word again, so that a log that forgets what is old keeps it. All that was written
+    /// before it had been read back: nothing further back is needed.
+    Repeated {
+        /// See `Claim`.
+        config: u64,
+        /// No pane is in it.
+        closed: Closed,
+    },
+}
+
+impl Entry {
+    /// A comparison's word on how far it is closed, and how to go on from there.
+    #[must_use]
+    pub const fn word(&self) -> Option<&Closed> {
+        match self {
+            Self::Closed(closed) | Self::Repeated { closed, .. } => Some(closed),
+            Self::Claim { .. }
+            | Self::Fact(_)
+            | Self::Vitals(_)
+            | Self::Lost(_)
+            | Self::Lacks(_) => None,
+        }
+    }
 }
 
 /// One entry of the evaluator's log.

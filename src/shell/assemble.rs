@@ -20,6 +20,7 @@ use super::sink::{Letters, Lines, Signals, SignalsTo};
 use super::tables::{Owner, Stage};
 use crate::config::Pipeline;
 use crate::config::endpoint::{Endpoints, LogEndpoint};
+use crate::model::time::{DAY, Span};
 
 /// An engine with the log that the pipeline names.
 ///
@@ -55,10 +56,19 @@ pub fn drivers(
             nonce: first.wrapping_add(worker << 48),
             patience: Patience::default(),
         };
-        Ok(Driver::new(Arc::clone(&spec), partitions, hands))
+        let mut driver = Driver::new(Arc::clone(&spec), partitions, hands);
+        if let LogEndpoint::Topic { retention_ms, .. } = endpoints.log {
+            driver.set_heartbeat(heartbeat(retention_ms));
+        }
+        Ok(driver)
     };
     let logs = logs(endpoints, partitions, workers)?;
     (0..).zip(logs).map(driver).collect()
+}
+
+/// Often enough that a broker keeps the last one, however late it looks.
+fn heartbeat(retention_ms: i64) -> Span {
+    Span::from_us(retention_ms.saturating_mul(1000) / 8).min(DAY)
 }
 
 /// Two handles of the log for each worker: its tasks' and its evaluator's.

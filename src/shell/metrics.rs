@@ -66,7 +66,7 @@ impl Counters {
                 self.losses += 1;
                 self.lost_records += u64::try_from(loss.to - loss.from).unwrap_or(0);
             }
-            Entry::Lacks(_) => {}
+            Entry::Lacks(_) | Entry::Repeated { .. } => {}
             Entry::Closed(closed) => {
                 self.panes += closed.panes.len() as u64;
                 let (primary, candidate) = self.buckets.entry(closed.comparison).or_default();

@@ -184,7 +184,11 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
         Body::Task(entry) => match entry.as_ref() {
             Entry::Vitals(vitals) => Some(vitals.at),
             Entry::Fact(fact) => (!fact.end).then_some(fact.confirmed),
-            Entry::Claim { .. } | Entry::Closed(_) | Entry::Lost(_) | Entry::Lacks(_) => None,
+            Entry::Claim { .. }
+            | Entry::Closed(_)
+            | Entry::Lost(_)
+            | Entry::Lacks(_)
+            | Entry::Repeated { .. } => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Cut { at, .. } => Some(*at),
@@ -255,10 +259,7 @@ fn tail(
 
 fn closed(frame: &LogFrame) -> Option<&Closed> {
     match &frame.body {
-        Body::Task(entry) => match entry.as_ref() {
-            Entry::Closed(closed) => Some(closed),
-            _ => None,
-        },
+        Body::Task(entry) => entry.word(),
         Body::Evaluator(_) => None,
     }
 }

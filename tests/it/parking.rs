@@ -52,7 +52,7 @@ impl World {
                                 task.learn(*fact);
                             }
                         }
-                        Entry::Closed(closed) => {
+                        Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
                             for file in &closed.files {
                                 let (comparison, name) = (closed.comparison, file.name.as_str());
                                 let owner = match &mut self.behind {

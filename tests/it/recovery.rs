@@ -176,7 +176,7 @@ impl World {
         let by_epoch = self.entries_by_epoch();
         let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
         for (writer, entry) in &by_epoch {
-            if let Entry::Closed(closed) = entry {
+            if let Some(closed) = entry.word() {
                 last.insert(closed.comparison, (*writer, closed));
             }
         }
@@ -186,6 +186,9 @@ impl World {
         }
         self.staged.retain(|(writer, _), _| epoch <= *writer);
         let mut entries: Vec<Entry> = by_epoch.into_iter().map(|(_, entry)| entry).collect();
+        if epoch.is_multiple_of(2) {
+            forget(&mut entries);
+        }
         match self.broken {
             Broken::VitalsForgotten => entries.retain(|entry| !matches!(entry, Entry::Vitals(_))),
             Broken::OneResumePoint => one_resume_point(&mut entries),
@@ -225,7 +228,11 @@ impl World {
                     self.staged.insert((owner.epoch, name), rows);
                 }
                 Effect::Append(mut entry) => {
-                    if let (Entry::Closed(closed), Broken::NoLookBack) = (&mut entry, self.broken) {
+                    if let (
+                        Entry::Closed(closed) | Entry::Repeated { closed, .. },
+                        Broken::NoLookBack,
+                    ) = (&mut entry, self.broken)
+                    {
                         for resume in &mut closed.resume {
                             resume.offset = owner.task.position(usize::from(resume.input));
                             resume.max = owner.task.max(usize::from(resume.input));
@@ -244,7 +251,7 @@ impl World {
                     match entry {
                         _ if !ours => return false,
                         Entry::Fact(fact) => owner.task.handle(Input::Logged(fact)),
-                        Entry::Closed(closed) => {
+                        Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
                             let comparison = closed.comparison;
                             for name in self.complete(owner.epoch, &closed) {
                                 owner.task.handle(Input::Completed { comparison, name: &name });
@@ -281,23 +288,33 @@ impl World {
     }
 }
 
+/// A log that forgets: what lies before the last repeated word of each comparison is gone.
+fn forget(entries: &mut Vec<Entry>) {
+    let mut last: BTreeMap<u8, usize> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if let Entry::Repeated { closed, .. } = entry {
+            last.insert(closed.comparison, at);
+        }
+    }
+    if last.len() == INPUTS - 1 {
+        entries.drain(..last.into_values().min().unwrap_or(0));
+    }
+}
+
 /// All comparisons go on from the furthest point of any.
 fn one_resume_point(entries: &mut [Entry]) {
     let mut last: BTreeMap<u8, usize> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
-        if let Entry::Closed(closed) = entry {
+        if let Some(closed) = entry.word() {
             last.insert(closed.comparison, at);
         }
     }
-    let resume = |at: &usize| match &entries[*at] {
-        Entry::Closed(closed) => closed.resume[0],
-        _ => unreachable!("only entries that closed panes were kept"),
-    };
-    let Some(furthest) = last.values().map(resume).max_by_key(|resume| resume.offset) else {
+    let resume = |at: &usize| entries[*at].word().map(|closed| closed.resume[0]);
+    let Some(furthest) = last.values().filter_map(resume).max_by_key(|resume| resume.offset) else {
         return;
     };
     for at in last.values() {
-        if let Entry::Closed(closed) = &mut entries[*at] {
+        if let Entry::Closed(closed) | Entry::Repeated { closed, .. } = &mut entries[*at] {
             closed.resume[0] = furthest;
         }
     }
@@ -331,7 +348,11 @@ impl Said {
                         total.2 += arm.overrides;
                     }
                 }
-                Entry::Claim { .. } | Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
+                Entry::Claim { .. }
+                | Entry::Fact(_)
+                | Entry::Lost(_)
+                | Entry::Lacks(_)
+                | Entry::Repeated { .. } => {}
             }
         }
         said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();
@@ -417,7 +438,8 @@ fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
 fn step(world: &mut World, owner: &mut Owner, what: u64, rng: &mut Rng) -> bool {
     let left = world.left(owner);
     match what {
-        0..13 => owner.task.handle(Input::Tick { now: at_seconds(rng) }),
+        0..9 => owner.task.handle(Input::Tick { now: at_seconds(rng) }),
+        9..13 => owner.task.handle(Input::Repeat { before: EventTime::END }),
         13..18 => {
             let ends: Vec<(usize, i64)> = (0..INPUTS)
                 .map(|input| (input, owner.task.position(input)))

@@ -56,6 +56,11 @@ pub enum Input<'a> {
     Logged(&'a Weighing),
     /// The control topic has acknowledged the signal with this sequence.
     Delivered(u64),
+    /// The state that was last written before this time is written again.
+    Repeat {
+        /// Host time.
+        before: EventTime,
+    },
     /// The inputs end here: open windows are reported as they are.
     End,
     /// Rows are to be completed now: the process is about to leave.
@@ -124,6 +129,8 @@ pub struct Evaluator {
     /// Of each comparison how far some task had closed, and when that was first seen.
     parts: Vec<VecDeque<(EventTime, EventTime)>>,
     now: EventTime,
+    /// Host time of the last state that was written here; the beginning of time before the first.
+    said: EventTime,
     roll_due: bool,
     mode: Mode,
     effects: VecDeque<Effect>,
@@ -182,6 +189,7 @@ impl Evaluator {
             in_flight: 0,
             parts: Vec::new(),
             now: EventTime::START,
+            said: EventTime::START,
             roll_due: false,
             mode: Mode::Follows,
             effects: VecDeque::new(),
@@ -262,6 +270,12 @@ impl Evaluator {
             Input::Delivered(sequence) => {
                 self.state.unsent.retain(|signal| signal.sequence != sequence);
                 self.effects.push_back(Effect::Append(Weighing::Sent { sequence }));
+            }
+            Input::Repeat { before } => {
+                // At the beginning, which isn't told apart from long ago, no file is cut short for it.
+                let is_due = self.said != EventTime::START || self.unfiled.count() == 0;
+                self.roll_due |= self.said < before && is_due && self.state.weighings != 0;
+                self.settle();
             }
             Input::End => {
                 for number in 0..self.spec.candidates.len() {
@@ -518,6 +532,7 @@ impl Evaluator {
             return;
         }
         self.roll_due = false;
+        self.said = self.now;
         let mut files = Vec::new();
         for Unstaged { file, rows, config } in self.unfiled.take(under(&self.spec, &self.state)) {
             files.push(file.clone());

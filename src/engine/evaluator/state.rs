@@ -108,7 +108,7 @@ impl State {
             Entry::Claim { .. } => feed.epoch = Epoch(position),
             Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
             Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
-            Entry::Closed(closed) => {
+            Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
                     of.closed_to = of.closed_to.max(closed.to);
                     of.panes.extend(closed.panes.iter().cloned());

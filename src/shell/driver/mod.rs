@@ -23,7 +23,7 @@ use crate::engine::{self, ReadAgain, Task};
 use crate::model::entry::{Vitals, Weighing};
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::spec::PipelineSpec;
-use crate::model::time::EventTime;
+use crate::model::time::{EventTime, Span};
 use seat::Seat;
 use tasks::Tasks;
 
@@ -66,6 +66,8 @@ pub struct Driver {
     bounded: bool,
     /// The cluster doesn't answer.
     away: bool,
+    /// What is last in the log is said again after so long.
+    heartbeat: Option<Span>,
     patience: Patience,
 }
 
@@ -85,6 +87,7 @@ impl Driver {
             observers: Vec::new(),
             bounded: false,
             away: false,
+            heartbeat: None,
             patience,
         }
     }
@@ -188,6 +191,11 @@ impl Driver {
         self.tasks.holdings.get(&partition).is_some_and(Holding::is_choked)
     }
 
+    /// The log forgets what is old: what counts is said again when nothing was said for so long.
+    pub const fn set_heartbeat(&mut self, every: Span) {
+        self.heartbeat = Some(every);
+    }
+
     /// The inputs end: no task is ever missing, however far it lies behind the others.
     pub const fn set_bounded(&mut self) {
         self.bounded = true;
@@ -272,6 +280,11 @@ impl Driver {
         }
         self.settle()?;
         self.seat.handle(evaluator::Input::Cut { at: now, patient: self.bounded || self.away });
+        if let Some(every) = self.heartbeat {
+            let before = now.minus(every);
+            self.tasks.repeat(before);
+            self.seat.handle(evaluator::Input::Repeat { before });
+        }
         self.seat.repeat_overtaken(&mut self.counters);
         self.seat.send();
         self.settle()

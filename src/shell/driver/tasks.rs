@@ -13,6 +13,7 @@ use super::{InFlight, LetterSink, OtherConfiguration, Tables, append};
 use crate::engine::{self, Differs, Effect, Task};
 use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
 use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
 use crate::shell::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
 use crate::shell::metrics::Counters;
 use crate::shell::source::Gap;
@@ -230,6 +231,16 @@ impl Tasks {
         self.log.settled();
     }
 
+    /// Says again what was last said before this time. While a second cursor reads for a task, its own
+    /// words are older.
+    pub(super) fn repeat(&mut self, before: EventTime) {
+        for holding in self.holdings.values_mut() {
+            if let Holding::Owned { task, behind: None, .. } = holding {
+                task.handle(engine::Input::Repeat { before });
+            }
+        }
+    }
+
     pub(super) fn written(&self) -> u64 {
         self.log.written()
     }
@@ -415,7 +426,8 @@ fn take(
                 behind.task.learn(*fact);
             }
         }
-        Entry::Closed(Closed { comparison, files, .. }) => {
+        Entry::Closed(Closed { comparison, files, .. })
+        | Entry::Repeated { closed: Closed { comparison, files, .. }, .. } => {
             let task = match behind.filter(|behind| behind.comparison == *comparison) {
                 Some(behind) => behind.task.as_mut(),
                 None => task,
@@ -433,22 +445,26 @@ fn take(
     Ok(())
 }
 
-fn pairs_file(comparison: u8, first: crate::model::time::EventTime, name: String) -> TableFile {
+fn pairs_file(comparison: u8, first: EventTime, name: String) -> TableFile {
     TableFile { table: "pairs".to_owned(), comparison, first, name }
 }
 
 /// Whether the entries hold the last word of every comparison, and with it what its writer hadn't read back
 /// by then: a fact that lies before that word may not be in it.
 fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
-    let (mut claims, mut told) = (BTreeSet::new(), BTreeMap::new());
+    let (mut known, mut told) = (BTreeSet::new(), BTreeMap::new());
     for (at, (epoch, entry)) in entries.iter().enumerate() {
         match entry.as_ref() {
             Entry::Claim { .. } => {
-                claims.insert(*epoch);
+                known.insert(*epoch);
             }
             Entry::Closed(closed) => {
-                let reaches = claims.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
+                let reaches = known.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
                 told.insert(closed.comparison, reaches);
+            }
+            Entry::Repeated { closed, .. } => {
+                known.insert(*epoch);
+                told.insert(closed.comparison, true);
             }
             Entry::Fact(_) | Entry::Vitals(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
         }
@@ -465,7 +481,7 @@ fn complete_named(
 ) -> Result<BTreeSet<String>> {
     let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
     for (epoch, entry) in entries {
-        if let Entry::Closed(closed) = entry.as_ref() {
+        if let Some(closed) = entry.word() {
             last.insert(closed.comparison, (*epoch, closed));
         }
     }
@@ -488,14 +504,15 @@ fn complete_named(
 /// What tasks do may not change on a running log: two meanings must not mix in one window. Who was refused
 /// has claimed too; so it's the last claim under which anything was written that counts.
 fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
-    let claim = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
-        Entry::Claim { config, .. } => Some((*epoch, *config)),
+    let says = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
+        Entry::Claim { config, .. } | Entry::Repeated { config, .. } => Some((*epoch, *config)),
         Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) | Entry::Lost(_) | Entry::Lacks(_) => {
             None
         }
     };
-    let last = entries.iter().rfind(|entry| claim(entry).is_none()).map(|(epoch, _)| *epoch);
-    let writer = entries.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
+    let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
+    let last = entries.iter().rfind(|(_, entry)| !is_claim(entry)).map(|(epoch, _)| *epoch);
+    let writer = entries.iter().filter_map(says).find(|(epoch, _)| Some(*epoch) == last);
     match writer {
         Some((_, config)) if !spec.does_what(config) => {
             Err(OtherConfiguration(other_tasks(spec, config)).into())

@@ -74,7 +74,8 @@ impl Body {
                 | Entry::Vitals(_)
                 | Entry::Closed(_)
                 | Entry::Lost(_)
-                | Entry::Lacks(_) => None,
+                | Entry::Lacks(_)
+                | Entry::Repeated { .. } => None,
             },
             Self::Evaluator(weighing) => match **weighing {
                 Weighing::Claim { nonce, .. } => Some(nonce),

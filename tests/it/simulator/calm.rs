@@ -4,7 +4,7 @@
 //! what dead processes had on their way still arrives. Knows nothing of: what is right.
 
 use anyhow::Result;
-use parallax::model::entry::{Entry, ResumePoint};
+use parallax::model::entry::ResumePoint;
 use parallax::model::time::Span;
 use parallax::shell::log::{Body, Stream};
 
@@ -178,7 +178,7 @@ fn resume(schedule: &Schedule, partition: usize, input: usize) -> Option<ResumeP
     let mut last = vec![None; INPUTS - 1];
     for frame in shared.log.topics.get(&Stream::Task(partition as u32))?.valid() {
         if let Body::Task(entry) = &frame.body
-            && let Entry::Closed(closed) = entry.as_ref()
+            && let Some(closed) = entry.word()
         {
             last[usize::from(closed.comparison)] = Some(closed.resume);
         }

@@ -76,7 +76,11 @@ impl Said {
                 }
             }
             Entry::Vitals(vitals) => self.count(vitals),
-            Entry::Claim { .. } | Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
+            Entry::Claim { .. }
+            | Entry::Fact(_)
+            | Entry::Lost(_)
+            | Entry::Lacks(_)
+            | Entry::Repeated { .. } => {}
         }
     }
 
