@@ -431,11 +431,16 @@ impl Inlet {
         }
     }
 
+    /// The last bound behind which everything from `need` on is seen and the vitals go on, else the first.
+    fn bound_before(&self, need: EventTime) -> usize {
+        let fits =
+            |bound: &Bound| bound.passed < need && bound.start.offset <= self.vitals.flushed();
+        self.bounds.iter().rposition(fits).unwrap_or(0)
+    }
+
     /// Where to re-read so that everything from `need` on is seen, and the vitals go on.
     pub(super) fn resume(&self, need: EventTime) -> ResumePoint {
-        let fits =
-            |bound: &&Bound| bound.passed < need && bound.start.offset <= self.vitals.flushed();
-        let bound = self.bounds.iter().rev().find(fits).or_else(|| self.bounds.front());
+        let bound = self.bounds.get(self.bound_before(need));
         let Start { offset, max, marks } = bound.map_or_else(|| self.start(), |bound| bound.start);
         let marks = self.marks.wrapping_sub(marks);
         ResumePoint { input: self.input, offset, max, read_to: self.position, marks }
@@ -491,9 +496,8 @@ impl Inlet {
         self.held.forget_before(records);
         self.side = self.side.split_off(&panes);
         let keep = self.resume(need).offset;
-        while self.bounds.get(1).is_some_and(|next| next.start.offset <= keep) {
-            self.bounds.pop_front();
-        }
+        // Not by offset: several facts may stand at one.
+        self.bounds.drain(..self.bound_before(need));
         self.known.retain(|fact| keep <= fact.offset);
         self.touched.retain(|&(_, to)| panes < to);
     }
