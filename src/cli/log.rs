@@ -203,6 +203,14 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
             "lacks",
             json!({ "comparison": lack.comparison, "input": lack.input, "to_us": lack.to.us() }),
         ),
+        Entry::Feeds(points) => (
+            "feeds",
+            json!({
+                "comparison": points.comparison,
+                "partitions": points.partitions,
+                "resume": points.resume.iter().map(|from| [from.offset, from.read_to]).collect::<Vec<_>>(),
+            }),
+        ),
     }
 }
 

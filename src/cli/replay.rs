@@ -12,7 +12,8 @@ use parallax::decide::words;
 use parallax::shell::files::{self, FileSource};
 use parallax::shell::follow::{self, Recorded};
 use parallax::shell::log::file::FileLog;
-use parallax::shell::source::Source as _;
+use parallax::shell::routed::Routed;
+use parallax::shell::source::Source;
 use parallax::shell::stop::Stop;
 use parallax::shell::{assemble, replay};
 
@@ -46,7 +47,14 @@ impl Replay {
         pipeline.endpoints.output = self.out;
         let mut names = vec!["primary".to_owned()];
         names.extend(pipeline.spec.candidates.iter().cloned());
-        let mut source = FileSource::open(&files::sources(&self.sources, &names)?)?;
+        let files = FileSource::open(&files::sources(&self.sources, &names)?)?;
+        let mut source: Box<dyn Source> = if pipeline.spec.co_partitioned {
+            files.check_equal()?;
+            Box::new(files)
+        } else {
+            pipeline.spec = pipeline.spec.routed(&files.counts())?;
+            Box::new(Routed::new(files, pipeline.spec.feeds.clone()))
+        };
         let recorded = match &self.log {
             Some(folder) => {
                 let frames = FileLog::read_only(folder)?.frames;
@@ -68,8 +76,8 @@ impl Replay {
         let progress = |records| bar.set_message(format!("{records} records"));
         let stop = Stop::default();
         match recorded {
-            Some(recorded) => follow::run(&mut driver, &mut source, recorded, &stop, progress)?,
-            None => replay::run(&mut driver, &mut source, &stop, progress)?,
+            Some(recorded) => follow::run(&mut driver, source.as_mut(), recorded, &stop, progress)?,
+            None => replay::run(&mut driver, source.as_mut(), &stop, progress)?,
         }
         bar.finish_and_clear();
         let (unreadable, read) = driver.counters.unreadable_of_read();

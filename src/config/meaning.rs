@@ -41,6 +41,9 @@ fn begin<'a, 'f>(
         .field("labels", &spec.labels)
         .field("score_edges", &spec.score_edges)
         .field("windows", &spec.windows);
+    if !spec.co_partitioned {
+        text.field("co_partitioned", &false);
+    }
     text
 }
 

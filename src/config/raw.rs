@@ -42,6 +42,10 @@ pub(super) struct RawPipeline {
     /// Candidates on trial by name.
     #[schemars(with = "BTreeMap<String, RawArm>")]
     pub(super) candidates: Spanned<BTreeMap<String, RawArm>>,
+    /// Whether a request lies in the same partition of every topic: the same count of partitions, the same
+    /// key, the same partitioner. `false`: one task in one process reads them all and finds the answers to a
+    /// request wherever they lie. Default: true.
+    pub(super) co_partitioned: Option<bool>,
     /// Time and join.
     #[serde(default)]
     pub(super) time: RawTime,

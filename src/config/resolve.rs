@@ -16,6 +16,7 @@ use super::problem::Problem;
 use super::raw::{RawCompare, RawKafka, RawLog, RawPipeline, RawSet, Text};
 use super::unit;
 use crate::model::arm::Side;
+use crate::model::feeds::Feeds;
 use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec};
@@ -100,6 +101,8 @@ impl Checker {
             model: raw.model.as_ref().map_or_else(|| name.clone(), |model| model.value.clone()),
             name,
             candidates,
+            co_partitioned: raw.co_partitioned.unwrap_or(true),
+            feeds: Feeds::default(),
             time,
             comparator,
             dimensions,

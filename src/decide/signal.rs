@@ -76,11 +76,11 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
         },
         "worst_segments": shown.segments.iter().map(segment).collect::<Vec<_>>(),
         "examples": examples(rule.metric, grounds.examples),
-        "input_offsets": grounds.offsets.iter().map(|(partition, input, first, last)| json!({
-            "partition": partition,
-            "arm": match input.checked_sub(1) {
+        "input_offsets": grounds.offsets.iter().map(|(task, input, first, last)| json!({
+            "partition": spec.feeds.partition(usize::from(*input)).unwrap_or(*task),
+            "arm": match spec.feeds.arm(usize::from(*input)).checked_sub(1) {
                 None => Some("primary"),
-                Some(at) => spec.candidates.get(usize::from(at)).map(String::as_str),
+                Some(at) => spec.candidates.get(at).map(String::as_str),
             },
             "first": first,
             "last": last,

@@ -33,6 +33,8 @@ fn decoder(comparator: Comparator) -> Decoder {
         dry_run: true,
         config_hash: 0,
         tasks_hash: 0,
+        co_partitioned: true,
+        feeds: crate::model::feeds::Feeds::default(),
         revision: 1,
     })
 }

@@ -1,6 +1,6 @@
 //! One comparison of one task: its frontier, and what becomes of a pane that can no longer change.
 //!
-//! In: the two inlets of the comparison. Out: closed panes and their rows. Holds: a pane's result
+//! In: the inlets of both its arms. Out: closed panes and their rows. Holds: a pane's result
 //! depends on the inlets' held records and side counts alone; panes that an earlier owner closed are
 //! only written again as rows of an unfinished file. Knows nothing of: other comparisons, the log.
 
@@ -12,6 +12,7 @@ use crate::compare::{Prediction, agree};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
 use crate::model::entry::{Fact, PairFile, Pane, ResumePoint};
+use crate::model::feeds::Feeds;
 use crate::model::key::Key;
 use crate::model::loss::Lacks;
 use crate::model::row::{PairRow, PairStatus};
@@ -37,10 +38,10 @@ pub(super) struct Comparison {
     pub(super) named: VecDeque<PairFile>,
     /// It is caught up with elsewhere, from here.
     pub(super) parked: Option<Parked>,
-    /// Where its last entry says to read again.
-    pub(super) resume: [ResumePoint; 2],
-    /// By arm, up to when its panes may lack records.
-    pub(super) lacks: [Lacks; 2],
+    /// By feed, the primary's first, where its last entry says to read again.
+    pub(super) resume: Vec<ResumePoint>,
+    /// By feed likewise, up to when its panes may lack records.
+    pub(super) lacks: Vec<Lacks>,
     /// Records were lost since its last entry: the pane at the frontier is told even if nothing is
     /// left of it, so that no window that holds it passes for whole.
     pub(super) lost: bool,
@@ -49,8 +50,9 @@ pub(super) struct Comparison {
 /// Where a comparison that was parked is taken up again.
 #[derive(Clone, Debug)]
 pub(super) struct Parked {
-    pub(super) resume: [ResumePoint; 2],
-    /// Facts of both inputs at or after the resume points.
+    /// By feed, as in `Comparison`.
+    pub(super) resume: Vec<ResumePoint>,
+    /// Facts of its inputs at or after the resume points.
     pub(super) facts: Vec<Fact>,
 }
 
@@ -72,7 +74,10 @@ pub(super) struct Workspace {
 
 impl Comparison {
     /// One that has closed nothing.
-    pub(super) fn new(number: u8) -> Self {
+    pub(super) fn new(number: u8, feeds: &Feeds) -> Self {
+        let numbers =
+            feeds.of(usize::from(number)).map(|feed| u8::try_from(feed).unwrap_or(u8::MAX));
+        let resume: Vec<ResumePoint> = numbers.map(ResumePoint::beginning).collect();
         Self {
             number,
             closed_to: EventTime::START,
@@ -81,10 +86,20 @@ impl Comparison {
             rows: Vec::new(),
             named: VecDeque::new(),
             parked: None,
-            resume: [0, number + 1].map(ResumePoint::beginning),
-            lacks: [Lacks::default(); 2],
+            lacks: vec![Lacks::default(); resume.len()],
+            resume,
             lost: false,
         }
+    }
+
+    /// Where a feed stands in `resume` and `lacks`, if it is one of this comparison's.
+    pub(super) fn place(&self, feed: u8) -> Option<usize> {
+        self.resume.iter().position(|point| point.input == feed)
+    }
+
+    /// Where its last entry says to read a feed again, if it is one of its own.
+    pub(super) fn point(&self, feed: u8) -> Option<ResumePoint> {
+        self.resume.iter().find(|point| point.input == feed).copied()
     }
 
     /// Whether the pane that starts here may lack records.
@@ -118,13 +133,13 @@ impl Comparison {
     pub(super) fn close(
         &mut self,
         spec: &PipelineSpec,
-        [primary, candidate]: [&Inlet; 2],
+        arms: [&[Inlet]; 2],
         work: &mut Workspace,
         to: EventTime,
     ) -> (Vec<Pane>, Vec<Rolled>) {
         let from = self.rows_to.min(self.closed_to);
         let mut starts: BTreeSet<EventTime> = BTreeSet::new();
-        for inlet in [primary, candidate] {
+        for inlet in arms.into_iter().flatten() {
             starts.extend(inlet.held.pane_starts(from, to));
             starts.extend(inlet.side.range(self.closed_to..to).map(|(start, _)| *start));
         }
@@ -136,7 +151,7 @@ impl Comparison {
         let (mut panes, mut rolled) = (Vec::new(), Vec::new());
         for start in starts {
             rolled.extend(self.roll_before(spec, start));
-            let pane = self.pane(spec, [primary, candidate], work, start);
+            let pane = self.pane(spec, arms, work, start);
             if self.closed_to <= start && (!is_empty(&pane) || is_told && start == told) {
                 panes.push(pane);
             }
@@ -164,17 +179,21 @@ impl Comparison {
     fn pane(
         &mut self,
         spec: &PipelineSpec,
-        [primary, candidate]: [&Inlet; 2],
+        [primary, candidate]: [&[Inlet]; 2],
         work: &mut Workspace,
         start: EventTime,
     ) -> Pane {
         let mut pane = Pane::empty(start);
-        for (inlet, buckets, offsets) in
+        for (inlets, buckets, offsets) in
             [(primary, &mut pane.primary, 0), (candidate, &mut pane.candidate, 1)]
         {
-            let side = inlet.side.get(&start).copied().unwrap_or_default();
-            *buckets = side_buckets(&side);
-            pane.offsets[offsets] = inlet.offsets(start);
+            for side in inlets.iter().filter_map(|inlet| inlet.side.get(&start)) {
+                buckets.merge(&side_buckets(side));
+            }
+            // Offsets of several partitions are no range.
+            if let [inlet] = inlets {
+                pane.offsets[offsets] = inlet.offsets(start);
+            }
         }
         if start == EventTime::START {
             return pane;
@@ -182,11 +201,11 @@ impl Comparison {
         let skew = spec.time.skew;
         let end = start.plus(spec.time.pane);
         let closes_at = end.plus(skew).plus(spec.time.wait);
-        pane.fact_touched = primary.is_touched(closes_at) || candidate.is_touched(closes_at);
-        let (low, high) = (start.minus(skew.times(3)), end.plus(skew));
+        pane.fact_touched =
+            [primary, candidate].into_iter().flatten().any(|inlet| inlet.is_touched(closes_at));
+        let span = (start.minus(skew.times(3)), end.plus(skew));
         let Workspace { join, tally, keys: [ours, theirs], words } = work;
-        let p = primary.held.slice(low, high, ours);
-        let c = candidate.held.slice(low, high, theirs);
+        let (p, c) = (slice(primary, span, ours), slice(candidate, span, theirs));
         if self.rows_to <= start || self.closed_to <= start {
             let keep_rows = self.rows_to <= start;
             let lacks = self.may_lack(start);
@@ -213,6 +232,16 @@ impl Comparison {
         pane.partial = counted.partial || self.may_lack(start);
         pane
     }
+}
+
+/// What all inlets of an arm hold of a span.
+fn slice<'h>(inlets: &'h [Inlet], span: (EventTime, EventTime), keys: &mut Vec<Key>) -> Slice<'h> {
+    keys.clear();
+    let mut slice = Slice::default();
+    for inlet in inlets {
+        inlet.held.slice(span, inlet.number(), keys, &mut slice);
+    }
+    slice
 }
 
 fn is_empty(pane: &Pane) -> bool {

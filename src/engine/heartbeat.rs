@@ -4,7 +4,6 @@
 //! new owner needs, and nothing that was said before it is needed then; it closes nothing. Knows nothing of:
 //! how long a log remembers.
 
-use super::closing::Parked;
 use super::effect::Effect;
 use super::task::Task;
 use crate::model::entry::Entry;
@@ -28,11 +27,8 @@ impl Task {
             }
             self.flush_vitals();
             let parked = self.comparisons[at].parked.clone();
-            let Parked { resume, facts } = parked.unwrap_or_else(|| self.resumes_at(at));
-            self.comparisons[at].resume = resume;
-            self.repeat_lacks(at);
-            let closed = self.word(at, resume, facts);
-            self.comparisons[at].said = self.now;
+            let parked = parked.unwrap_or_else(|| self.resumes_at(at));
+            let closed = self.word(at, parked);
             let config = self.spec.tasks_hash;
             self.effects.push_back(Effect::Append(Entry::Repeated { config, closed }));
         }

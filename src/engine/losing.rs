@@ -9,7 +9,7 @@ use super::closing::Comparison;
 use super::effect::{Differs, Effect};
 use super::inlet::Inlet;
 use super::task::{Task, begins_at};
-use crate::model::entry::{Entry, Fact};
+use crate::model::entry::{Entry, Fact, ResumePoint};
 use crate::model::loss::{Lack, Loss};
 use crate::model::time::EventTime;
 
@@ -54,16 +54,19 @@ impl Task {
 
     /// The same of a parked comparison, which is to be read again behind the others.
     pub fn lose_parked(&mut self, comparison: u8, input: usize, first: i64) -> bool {
-        let arm = usize::from(input != 0);
         let of = self.comparisons.get(usize::from(comparison));
-        let parked = of.and_then(|of| Some((of, of.parked.as_ref()?)));
-        let Some((of, parked)) = parked.filter(|(_, p)| p.resume[arm].offset < first) else {
+        let parked = of.and_then(|of| {
+            let place = of.place(u8::try_from(input).ok()?)?;
+            let parked = of.parked.as_ref()?;
+            Some((of, place, parked, *parked.resume.get(place)?))
+        });
+        let Some((of, place, parked, point)) = parked.filter(|(.., point)| point.offset < first)
+        else {
             return false;
         };
-        let point = parked.resume[arm];
         let facts = parked.facts.iter().filter(|f| f.input == point.input && f.offset <= first);
         let mut max = facts.map(|fact| fact.time).fold(point.max, EventTime::max);
-        if of.closed_to != EventTime::START && of.resume[arm].read_to <= first {
+        if of.closed_to != EventTime::START && of.resume[place].read_to <= first {
             max = max.max(of.closed_to.plus(self.spec.time.wait).plus(self.spec.time.skew));
         }
         self.flush_vitals();
@@ -116,8 +119,8 @@ impl Task {
         let inlet = &self.inlets[input];
         let facts = inlet.facts_from(i64::MIN).filter(|fact| fact.offset <= offset);
         let mut max = facts.map(|fact: Fact| fact.time).fold(inlet.begun_at(), EventTime::max);
-        let users =
-            self.comparisons.iter().filter(|c| input == 0 || usize::from(c.number) + 1 == input);
+        let reads = |c: &&Comparison| self.spec.feeds.reads(usize::from(c.number), input);
+        let users = self.comparisons.iter().filter(reads);
         for comparison in users.filter(|c| all_read && c.closed_to != EventTime::START) {
             let time = self.spec.time;
             max = max.max(comparison.closed_to.plus(time.wait).plus(time.skew));
@@ -128,27 +131,27 @@ impl Task {
     /// A loss was read back: the comparisons that it moves, and their input, begin anew behind it.
     pub(super) fn obey_loss(&mut self, loss: &Loss) {
         let input = usize::from(loss.input);
-        let arm = usize::from(input != 0);
         if self.inlets.len() <= input {
             return;
         }
         self.losses_in_flight = self.losses_in_flight.saturating_sub(1);
         self.inlets[input].fact_in_flight = false;
-        let users = self.comparisons.iter_mut().filter(|c| c.resume[arm].input == loss.input);
         let mut moved = false;
-        for comparison in users.filter(|c| loss.moves(&c.resume[arm])) {
-            comparison.resume[arm] = loss.point();
-            comparison.lacks[arm].begin(loss);
+        for comparison in &mut self.comparisons {
+            let place = comparison.place(loss.input);
+            let Some(at) = place.filter(|at| loss.moves(&comparison.resume[*at])) else { continue };
+            comparison.resume[at] = loss.point();
+            comparison.lacks[at].begin(loss);
             comparison.lost = comparison.closed_to != EventTime::START;
             // Rows that aren't in a file can't be written again.
             comparison.rows = Vec::new();
             comparison.rows_to = comparison.rows_to.max(comparison.closed_to);
             match &mut comparison.parked {
                 None => moved = true,
-                Some(parked) => parked.resume[arm] = loss.point(),
+                Some(parked) => parked.resume[at] = loss.point(),
             }
         }
-        let reads = |c: &Comparison| c.resume[arm].input == loss.input && c.parked.is_none();
+        let reads = |c: &Comparison| c.place(loss.input).is_some() && c.parked.is_none();
         let only_vitals = !self.comparisons.iter().any(reads);
         let is_before = loss.whole || self.inlets[input].position() < loss.next;
         if moved || only_vitals && is_before {
@@ -166,10 +169,9 @@ impl Task {
     /// Inputs of which a comparison lacks records look for where that ends.
     pub(super) fn look_for_ends(&mut self) {
         for comparison in self.comparisons.iter().filter(|c| c.parked.is_none()) {
-            for (arm, lacks) in comparison.lacks.iter().enumerate() {
+            for (point, lacks) in comparison.resume.iter().zip(&comparison.lacks) {
                 if let Some(until) = lacks.until {
-                    let input = comparison.resume[arm].input;
-                    self.inlets[usize::from(input)].look_for_end(until);
+                    self.inlets[usize::from(point.input)].look_for_end(until);
                 }
             }
         }
@@ -181,11 +183,10 @@ impl Task {
         for inlet in &mut self.inlets {
             let Some((until, to)) = inlet.take_gap_end() else { continue };
             let input = inlet.number();
-            let arm = usize::from(input != 0);
             for of in self.comparisons.iter_mut().filter(|c| c.parked.is_none()) {
-                let is_it = of.resume[arm].input == input && of.lacks[arm].until == Some(until);
-                if is_it {
-                    of.lacks[arm].end(until, to);
+                let place = of.place(input);
+                if let Some(at) = place.filter(|at| of.lacks[*at].until == Some(until)) {
+                    of.lacks[at].end(until, to);
                     let lack = Lack { comparison: of.number, input, until, to };
                     self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
                 }
@@ -197,10 +198,10 @@ impl Task {
     /// look further back than to the last entry.
     pub(super) fn repeat_lacks(&mut self, at: usize) {
         let need = self.need(at);
-        let Comparison { number, lacks, .. } = self.comparisons[at];
-        for (lacks, input) in lacks.iter().zip([0, number + 1]) {
+        let Comparison { number, lacks, resume, .. } = &self.comparisons[at];
+        for (lacks, ResumePoint { input, .. }) in lacks.iter().zip(resume) {
             if need < lacks.to && lacks.until.is_none() {
-                let lack = Lack { comparison: number, input, until: 0, to: lacks.to };
+                let lack = Lack { comparison: *number, input: *input, until: 0, to: lacks.to };
                 self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
             }
         }

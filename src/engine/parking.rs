@@ -37,10 +37,10 @@ impl Task {
     pub fn catch_up(&self, comparison: u8) -> Option<Self> {
         let at = usize::from(comparison);
         let parked = self.comparisons.get(at)?.parked.clone()?;
-        let points = |input: usize| match input {
-            0 => parked.resume[0],
-            input if input == at + 1 => parked.resume[1],
-            input => ResumePoint::beginning(u8::try_from(input).unwrap_or(u8::MAX)),
+        let points = |input: usize| {
+            let number = u8::try_from(input).unwrap_or(u8::MAX);
+            let point = parked.resume.iter().find(|point| point.input == number);
+            point.copied().unwrap_or_else(|| ResumePoint::beginning(number))
         };
         let mut behind = Self::begin(
             std::sync::Arc::clone(&self.spec),
@@ -53,9 +53,11 @@ impl Task {
         for (mine, theirs) in self.comparisons.iter().zip(&mut behind.comparisons) {
             theirs.closed_to = mine.closed_to;
             theirs.rows_to = mine.rows_to;
-            (theirs.resume, theirs.lacks, theirs.lost) = (mine.resume, mine.lacks, mine.lost);
+            theirs.resume.clone_from(&mine.resume);
+            theirs.lacks.clone_from(&mine.lacks);
+            theirs.lost = mine.lost;
             if mine.number != comparison {
-                theirs.park(Parked { resume: parked.resume, facts: Vec::new() });
+                theirs.park(Parked { resume: parked.resume.clone(), facts: Vec::new() });
             }
         }
         behind.look_for_ends();
@@ -73,17 +75,17 @@ impl Task {
     /// How many records a task that catches up still lies behind; 0 when both have read the same.
     #[must_use]
     pub fn lies_behind(&self, ahead: &Self, comparison: u8) -> i64 {
-        let inputs = [0, usize::from(comparison) + 1];
-        inputs.iter().map(|&input| ahead.position(input) - self.position(input)).sum()
+        let feeds = self.spec.feeds.of(usize::from(comparison));
+        feeds.map(|input| ahead.position(input) - self.position(input)).sum()
     }
 
     /// Takes a comparison back from a task that has read just what this one has.
     pub fn take_back(&mut self, mut behind: Self, comparison: u8) {
         let at = usize::from(comparison);
         debug_assert_eq!(behind.lies_behind(self, comparison), 0, "both have read the same");
-        for input in [0, at + 1] {
+        for input in self.spec.feeds.of(at) {
             let keeps_more = self.inlets[input].keeps_less_than(&behind.inlets[input]);
-            if input != 0 || keeps_more {
+            if self.spec.feeds.arm(input) != 0 || keeps_more {
                 std::mem::swap(&mut self.inlets[input], &mut behind.inlets[input]);
                 self.inlets[input].swap_counts(&mut behind.inlets[input]);
             }
@@ -121,33 +123,39 @@ impl Task {
     /// Facts that a parked comparison will have to obey when it is caught up with.
     pub(super) fn note_for_parked(&mut self, fact: Fact) {
         for comparison in &mut self.comparisons {
-            let inputs = [0, comparison.number + 1];
-            if let Some(parked) =
-                comparison.parked.as_mut().filter(|_| inputs.contains(&fact.input))
-            {
+            let reads =
+                self.spec.feeds.reads(usize::from(comparison.number), usize::from(fact.input));
+            if let Some(parked) = comparison.parked.as_mut().filter(|_| reads) {
                 parked.facts.push(fact);
             }
         }
     }
 
-    /// The input whose time keeps a parked comparison from being caught up with.
-    pub(super) fn arm_behind(&self, at: usize) -> Option<usize> {
-        let [primary, candidate] = [0, at + 1].map(|input| self.inlets[input].max());
-        let is_apart = self.spec.time.lead < self.apart(at).times(2);
-        is_apart.then_some(if candidate < primary { at + 1 } else { 0 })
+    /// The inputs whose time keeps a parked comparison from being caught up with.
+    pub(super) fn feeds_behind(&self, at: usize) -> impl Iterator<Item = usize> {
+        let times = self.times(at);
+        let furthest = times.clone().map(|(_, time)| time).max().unwrap_or_default();
+        let lead = self.spec.time.lead;
+        let is_behind = move |time: EventTime| lead < furthest.since(time).times(2);
+        times.filter(move |(_, time)| is_behind(*time)).map(|(feed, _)| feed)
     }
 
-    /// How far the arms of a comparison are apart in time.
+    /// How far the inputs of a comparison are apart in time.
     fn apart(&self, at: usize) -> Span {
-        let [primary, candidate] = [0, at + 1].map(|input| &self.inlets[input]);
-        if primary.max() == EventTime::START && candidate.max() == EventTime::START {
-            return Span::ZERO;
+        let times = || self.times(at).map(|(_, time)| time);
+        match (times().min(), times().max()) {
+            (Some(first), Some(last)) => last.since(first),
+            _ => Span::ZERO,
         }
-        // An arm that has shown nothing yet is where the other began.
-        let time = |arm: &super::inlet::Inlet, other: &super::inlet::Inlet| {
-            if arm.max() == EventTime::START { other.first() } else { arm.max() }
-        };
-        let (ours, theirs) = (time(primary, candidate), time(candidate, primary));
-        ours.since(theirs).max(theirs.since(ours))
+    }
+
+    /// The time of each input of a comparison; one that has shown nothing yet is where the others began.
+    fn times(&self, at: usize) -> impl Iterator<Item = (usize, EventTime)> + Clone {
+        let feeds = || self.spec.feeds.of(at).map(|feed| (feed, &self.inlets[feed]));
+        let shown = feeds().filter(|(_, inlet)| inlet.max() != EventTime::START);
+        let began = shown.map(|(_, inlet)| inlet.first()).min().unwrap_or_default();
+        feeds().map(move |(feed, inlet)| {
+            (feed, if inlet.max() == EventTime::START { began } else { inlet.max() })
+        })
     }
 }

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::entry::{Closed, Entry, Fact, PairFile, ResumePoint};
+use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, ResumePoint};
+use crate::model::feeds::Feeds;
 use crate::model::loss::{Lack, Lacks, Loss};
 use crate::model::time::EventTime;
 
@@ -59,6 +60,8 @@ pub(super) struct Recovered {
     begins: BTreeMap<u8, ResumePoint>,
     /// By comparison and input that lost records, up to when panes may lack them.
     lacks: BTreeMap<(u8, u8), Lacks>,
+    /// By comparison where its next closed panes say to read again, if it has several feeds of an arm.
+    points: BTreeMap<u8, Vec<ResumePoint>>,
 }
 
 /// What matters of the last entry that closed panes.
@@ -67,15 +70,16 @@ pub(super) struct LastClosed {
     pub(super) to: EventTime,
     pub(super) rows_from: EventTime,
     pub(super) files: Vec<PairFile>,
-    pub(super) resume: [ResumePoint; 2],
+    pub(super) resume: Vec<ResumePoint>,
     /// Records were lost since this entry: rows before `to` that aren't in place can't be written again.
     pub(super) lost: bool,
 }
 
 impl Recovered {
-    /// Of a task with so many comparisons.
+    /// Of a task with these feeds and so many comparisons.
     pub(super) fn read<'e>(
         entries: impl IntoIterator<Item = &'e Entry>,
+        feeds: &Feeds,
         comparisons: usize,
     ) -> Self {
         let mut state = Self::default();
@@ -91,9 +95,12 @@ impl Recovered {
                     }
                 }
                 Entry::Closed(closed) | Entry::Repeated { closed, .. } => state.close(closed),
-                Entry::Lost(loss) => state.lose(loss, comparisons),
+                Entry::Lost(loss) => state.lose(loss, feeds, comparisons),
                 Entry::Lacks(Lack { comparison, input, until, to }) => {
                     state.lacks.entry((*comparison, *input)).or_default().end(*until, *to);
+                }
+                Entry::Feeds(FeedPoints { comparison, resume, .. }) => {
+                    state.points.insert(*comparison, resume.clone());
                 }
             }
         }
@@ -109,19 +116,22 @@ impl Recovered {
             let known = self.vitals.entry(input).or_insert(*to);
             *known = (*known).max(*to);
         }
-        let (files, resume) = (files.clone(), *resume);
+        let resume = self.points.remove(comparison).unwrap_or_else(|| resume.to_vec());
+        let files = files.clone();
         let last = LastClosed { to: *to, rows_from: *rows_from, files, resume, lost: false };
         self.closed.insert(*comparison, last);
     }
 
-    fn lose(&mut self, loss: &Loss, comparisons: usize) {
-        let arm = usize::from(loss.input != 0);
-        for (comparison, _) in (0_u8..).zip(0..comparisons) {
-            let reads = loss.input == 0 || loss.input == comparison + 1;
-            if reads && loss.moves(&self.resume(comparison, loss.input)) {
+    fn lose(&mut self, loss: &Loss, feeds: &Feeds, comparisons: usize) {
+        for (comparison, at) in (0_u8..).zip(0..comparisons) {
+            if feeds.reads(at, usize::from(loss.input))
+                && loss.moves(&self.resume(comparison, loss.input))
+            {
                 self.lacks.entry((comparison, loss.input)).or_default().begin(loss);
                 if let Some(last) = self.closed.get_mut(&comparison) {
-                    last.resume[arm] = loss.point();
+                    for point in last.resume.iter_mut().filter(|point| point.input == loss.input) {
+                        *point = loss.point();
+                    }
                     last.lost = true;
                 }
             }
@@ -138,11 +148,12 @@ impl Recovered {
 
     /// Where a comparison's last entry says to read an input again.
     pub(super) fn resume(&self, comparison: u8, input: u8) -> ResumePoint {
-        let begins = || self.begins.get(&input).copied();
-        match self.closed.get(&comparison) {
-            Some(last) => last.resume[usize::from(input != 0)],
-            None => begins().unwrap_or_else(|| ResumePoint::beginning(input)),
-        }
+        let of = |last: &LastClosed| last.resume.iter().find(|p| p.input == input).copied();
+        let point = match self.closed.get(&comparison) {
+            Some(last) => of(last),
+            None => self.begins.get(&input).copied(),
+        };
+        point.unwrap_or_else(|| ResumePoint::beginning(input))
     }
 
     /// Up to when a comparison's panes may lack records of an input.

@@ -96,6 +96,7 @@ pub(super) fn pair_row(
 fn side(view: View<'_>, words: &mut Words) -> PairSide {
     PairSide {
         time: view.time(),
+        feed: view.feed(),
         offset: view.offset(),
         failed: view.failed(),
         label: view.label().map(|word| words.get(word.text)),

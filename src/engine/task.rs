@@ -1,4 +1,4 @@
-//! The owner of one partition of all inputs.
+//! The owner of one partition of all inputs, or of all of them where they aren't co-partitioned.
 //!
 //! In: records, ticks, ends, facts read back. Out: entries for its log, rows, dead letters. Holds:
 //! what its log says about a pane is a pure function of the input logs and the facts written in it,
@@ -17,7 +17,9 @@ use super::recover::Recovered;
 use super::status::{ComparisonStatus, InputStatus, TaskStatus};
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
-use crate::model::entry::{ArmVitals, Closed, Entry, Fact, PairFile, Pane, ResumePoint, Vitals};
+use crate::model::entry::{
+    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals,
+};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -59,14 +61,18 @@ impl Task {
         log: impl IntoIterator<Item = &'e Entry>,
         in_place: &BTreeSet<String>,
     ) -> Self {
-        let state = Recovered::read(log, spec.candidates.len());
-        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison {
-            closed_to: state.closed.get(&number).map_or(EventTime::START, |last| last.to),
-            rows_to: state.rows_to(number, in_place),
-            resume: [0, number + 1].map(|input| state.resume(number, input)),
-            lacks: [0, number + 1].map(|input| state.lacks(number, input)),
-            lost: state.closed.get(&number).is_some_and(|last| last.lost),
-            ..Comparison::new(number)
+        let state = Recovered::read(log, &spec.feeds, spec.candidates.len());
+        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| {
+            let fresh = Comparison::new(number, &spec.feeds);
+            let feeds = || fresh.resume.iter().map(|point| point.input);
+            Comparison {
+                closed_to: state.closed.get(&number).map_or(EventTime::START, |last| last.to),
+                rows_to: state.rows_to(number, in_place),
+                resume: feeds().map(|input| state.resume(number, input)).collect(),
+                lacks: feeds().map(|input| state.lacks(number, input)).collect(),
+                lost: state.closed.get(&number).is_some_and(|last| last.lost),
+                ..fresh
+            }
         });
         let comparisons: Vec<Comparison> = comparisons.collect();
         let furthest = comparisons.iter().map(|c| c.closed_to).max().unwrap_or_default();
@@ -89,7 +95,7 @@ impl Task {
                     last.resume.iter().any(|r| r.input == fact.input && r.offset <= fact.offset)
                 };
                 let facts = state.facts.iter().filter(of).copied().collect();
-                task.comparisons[at].park(Parked { resume: last.resume, facts });
+                task.comparisons[at].park(Parked { resume: last.resume.clone(), facts });
             }
         }
         task
@@ -102,7 +108,7 @@ impl Task {
         point: impl Fn(usize) -> (ResumePoint, i64),
         facts: &[Fact],
     ) -> Self {
-        let inlets = (0..=spec.candidates.len()).map(|input| {
+        let inlets = (0..spec.inputs()).map(|input| {
             let (from, vitals) = point(input);
             let facts: Vec<Fact> =
                 facts.iter().filter(|fact| usize::from(fact.input) == input).copied().collect();
@@ -110,12 +116,14 @@ impl Task {
             inlet.obey_due();
             inlet
         });
-        let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| Comparison::new(number));
+        let comparisons = (0_u8..).zip(&spec.candidates);
+        let comparisons = comparisons.map(|(number, _)| Comparison::new(number, &spec.feeds));
+        let comparisons = comparisons.collect();
         Self {
             decoder: Decoder::new(&spec),
             partition,
             inlets: inlets.collect(),
-            comparisons: comparisons.collect(),
+            comparisons,
             work: Workspace {
                 join: Join::default(),
                 tally: PaneTally::new(&spec),
@@ -187,6 +195,12 @@ impl Task {
         self.inlets.len()
     }
 
+    /// Whether a comparison reads an input.
+    #[must_use]
+    pub fn reads(&self, comparison: u8, input: usize) -> bool {
+        self.spec.feeds.reads(usize::from(comparison), input)
+    }
+
     /// Whether vitals are what is asked next: what they counted as unreadable must be put aside before.
     #[must_use]
     pub fn is_next_vitals(&self) -> bool {
@@ -237,6 +251,12 @@ impl Task {
         self.comparisons.get(comparison).map_or(EventTime::START, |c| c.closed_to)
     }
 
+    /// Where the last entry of a comparison says to read each of its inputs again.
+    #[must_use]
+    pub fn resumes(&self, comparison: usize) -> &[ResumePoint] {
+        self.comparisons.get(comparison).map_or(&[], |c| &c.resume)
+    }
+
     /// How the task stands, for people.
     #[must_use]
     pub fn status(&self) -> TaskStatus {
@@ -250,10 +270,10 @@ impl Task {
             held_bytes: inlet.held.bytes(),
         });
         let comparisons = self.comparisons.iter().map(|comparison| {
-            let candidate = usize::from(comparison.number) + 1;
+            let feeds = self.spec.feeds.of(usize::from(comparison.number));
             ComparisonStatus {
                 closed_to: comparison.closed_to,
-                held_by: if self.max(candidate) < self.max(0) { candidate } else { 0 },
+                held_by: feeds.min_by_key(|feed| self.max(*feed)).unwrap_or(0),
                 open_rows: comparison.rows.len(),
                 parked: comparison.parked.is_some(),
             }
@@ -285,7 +305,7 @@ impl Task {
         inlet.obey_before(record.offset);
         inlet.check_before(record.offset);
         let fresh = inlet.vitals.wants(record.offset);
-        match self.decoder.decode(input, record.value) {
+        match self.decoder.decode(self.spec.feeds.arm(input), record.value) {
             Ok(observation) => {
                 if fresh {
                     let timely = inlet.is_timely(observation.time);
@@ -351,14 +371,14 @@ impl Task {
 
     /// Whether what an earlier owner read isn't found again yet.
     pub(super) fn reads_again(&self, at: usize) -> bool {
-        [0, at + 1].iter().any(|input| self.inlets[*input].reads_again_to().is_some())
+        self.spec.feeds.of(at).any(|feed| self.inlets[feed].reads_again_to().is_some())
     }
 
     /// How far a comparison can be closed, given each input's time.
     fn frontier(&self, comparison: usize, time: impl Fn(&Inlet) -> EventTime) -> EventTime {
-        let [primary, candidate] = [0, comparison + 1].map(|input| time(&self.inlets[input]));
+        let times = self.spec.feeds.of(comparison).map(|feed| time(&self.inlets[feed]));
         let TimeBack { wait, skew, pane } = self.time_back();
-        primary.min(candidate).minus(wait).minus(skew).floor(pane)
+        times.min().unwrap_or_default().minus(wait).minus(skew).floor(pane)
     }
 
     fn time_back(&self) -> TimeBack {
@@ -367,7 +387,7 @@ impl Task {
     }
 
     fn close(&mut self, at: usize, to: EventTime) {
-        let arms = [&self.inlets[0], &self.inlets[at + 1]];
+        let arms = [0, at + 1].map(|arm| &self.inlets[self.spec.feeds.of_arm(arm)]);
         let comparison = &mut self.comparisons[at];
         let (panes, rolled) = comparison.close(&self.spec, arms, &mut self.work, to);
         self.log_closed(at, panes, rolled);
@@ -385,39 +405,62 @@ impl Task {
             self.comparisons[at].named.push_back(file);
             self.effects.push_back(Effect::Stage { name, comparison: number, rows });
         }
-        let Parked { resume, facts } = self.resumes_at(at);
-        self.comparisons[at].resume = resume;
-        self.repeat_lacks(at);
-        let closed = Closed { panes, ..self.word(at, resume, facts) };
-        self.comparisons[at].said = self.now;
+        let parked = self.resumes_at(at);
+        let closed = Closed { panes, ..self.word(at, parked) };
         self.effects.push_back(Effect::Append(Entry::Closed(closed)));
         self.forget();
     }
 
     /// Where a comparison is taken up again, as its inlets stand.
     pub(super) fn resumes_at(&self, at: usize) -> Parked {
-        let need = self.need(at);
-        let resume = [0, at + 1].map(|input| self.inlets[input].resume(need));
-        let facts = resume
-            .iter()
-            .flat_map(|resume| self.inlets[usize::from(resume.input)].facts_from(resume.offset));
-        Parked { facts: facts.collect(), resume }
+        let resume = self.points(at, self.need(at));
+        Parked { facts: self.facts_behind(&resume), resume }
     }
 
-    /// How far a comparison is closed, without panes.
-    pub(super) fn word(&self, at: usize, resume: [ResumePoint; 2], facts: Vec<Fact>) -> Closed {
-        let comparison = &self.comparisons[at];
-        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
-        Closed {
-            comparison: comparison.number,
-            to: comparison.closed_to,
-            panes: Vec::new(),
-            resume,
-            facts,
-            files: comparison.named.iter().cloned().collect(),
-            rows_from: comparison.rows_from(),
-            vitals: if self.counts { flushed.collect() } else { Vec::new() },
+    /// How far a comparison is closed and where it is taken up again, without panes; what has to stand before
+    /// such an entry is appended.
+    pub(super) fn word(&mut self, at: usize, Parked { resume, facts }: Parked) -> Closed {
+        self.repeat_lacks(at);
+        let feeds = &self.spec.feeds;
+        let number = |feed: usize| u8::try_from(feed).unwrap_or(u8::MAX);
+        let first = |arm: usize| {
+            let feed = feeds.of_arm(arm).start;
+            let point = resume.iter().find(|point| usize::from(point.input) == feed);
+            point.copied().unwrap_or_else(|| ResumePoint::beginning(number(feed)))
+        };
+        let firsts = [0, at + 1].map(first);
+        let comparison = self.comparisons[at].number;
+        if feeds.is_routed() {
+            let (partitions, resume) = (feeds.partitions(), resume.clone());
+            let points = FeedPoints { comparison, partitions, resume };
+            self.effects.push_back(Effect::Append(Entry::Feeds(points)));
         }
+        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
+        let vitals = if self.counts { flushed.collect() } else { Vec::new() };
+        let of = &mut self.comparisons[at];
+        (of.resume, of.said) = (resume, self.now);
+        Closed {
+            comparison,
+            to: of.closed_to,
+            panes: Vec::new(),
+            resume: firsts,
+            facts,
+            files: of.named.iter().cloned().collect(),
+            rows_from: of.rows_from(),
+            vitals,
+        }
+    }
+
+    /// Where to read each feed of a comparison again so that everything from `need` on is seen.
+    pub(super) fn points(&self, at: usize, need: EventTime) -> Vec<ResumePoint> {
+        self.spec.feeds.of(at).map(|feed| self.inlets[feed].resume(need)).collect()
+    }
+
+    /// Facts at or after these points.
+    pub(super) fn facts_behind(&self, points: &[ResumePoint]) -> Vec<Fact> {
+        let of =
+            |point: &ResumePoint| self.inlets[usize::from(point.input)].facts_from(point.offset);
+        points.iter().flat_map(of).collect()
     }
 
     fn file_name(&self, at: usize, from: EventTime, last: EventTime) -> String {
@@ -437,7 +480,8 @@ impl Task {
     pub(super) fn forget(&mut self) {
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             let users = || {
-                let reads = |c: &&Comparison| input == 0 || usize::from(c.number) + 1 == input;
+                let feeds = &self.spec.feeds;
+                let reads = |c: &&Comparison| feeds.reads(usize::from(c.number), input);
                 self.comparisons.iter().filter(|c| c.parked.is_none()).filter(reads)
             };
             let look_back = self.spec.time.skew.times(3);
@@ -471,8 +515,7 @@ impl Task {
         for at in 0..self.comparisons.len() {
             if self.comparisons[at].parked.is_some() {
                 // An arm that has fallen silent meanwhile must come near again too.
-                let behind = self.arm_behind(at);
-                if let Some(input) = behind.filter(|input| self.inlets[*input].max() < time) {
+                for input in self.feeds_behind(at).filter(|feed| self.inlets[*feed].max() < time) {
                     state[input] |= stands[input];
                 }
                 continue;
@@ -483,7 +526,7 @@ impl Task {
             });
             if self.is_worth_closing(at, to, needed.get(at).copied()) {
                 let TimeBack { wait, skew, .. } = self.time_back();
-                for input in [0, at + 1] {
+                for input in self.spec.feeds.of(at) {
                     let behind = self.inlets[input].max() < to.plus(wait).plus(skew);
                     state[input] |= stands[input] && behind;
                 }
@@ -503,8 +546,7 @@ impl Task {
         };
         from < to
             && (needed.is_some_and(|needed| from < needed)
-                || holds(&self.inlets[0])
-                || holds(&self.inlets[at + 1]))
+                || self.spec.feeds.of(at).any(|feed| holds(&self.inlets[feed])))
     }
 
     /// `confirmed` is when the input was seen to stand at its end; it is bounded without.
@@ -556,14 +598,16 @@ pub(super) fn begins_at(
     is_parked: impl Fn(&Comparison) -> bool,
     vitals: i64,
 ) -> ResumePoint {
-    let users = || comparisons.iter().filter(|c| input == 0 || c.number + 1 == input);
-    let point = |c: &Comparison| c.resume[usize::from(input != 0)];
+    let points = |of: &dyn Fn(&Comparison) -> bool| {
+        let users = comparisons.iter().filter(|c| of(c));
+        users.filter_map(|c| c.point(input)).collect::<Vec<_>>()
+    };
     // Of the same offset the one that was read furthest: more of it can be checked.
     let rank = |point: &ResumePoint| (point.offset, Reverse(point.read_to));
-    let active = users().filter(|c| !is_parked(c)).map(point).min_by_key(rank);
+    let active = points(&|c| !is_parked(c)).into_iter().min_by_key(rank);
     // Only its vitals go on.
     active.unwrap_or_else(|| {
-        let max = users().map(|c| point(c).max).max().unwrap_or_default();
+        let max = points(&|_| true).iter().map(|point| point.max).max().unwrap_or_default();
         ResumePoint { input, offset: vitals, max, read_to: 0, marks: 0 }
     })
 }

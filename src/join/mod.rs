@@ -184,7 +184,7 @@ mod tests {
     fn key(id: u128, seconds: i64, offset: i64) -> Key {
         let time = EventTime::from_us(seconds * 1_000_000);
         let index = u32::try_from(offset).unwrap();
-        Key { time, offset, id, unreadable: false, place: Place { pane: 0, index } }
+        Key { time, feed: 0, offset, id, unreadable: false, place: Place { pane: 0, index } }
     }
 
     fn run(mut primary: Vec<Key>, mut candidate: Vec<Key>) -> Vec<String> {

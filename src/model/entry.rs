@@ -66,6 +66,18 @@ impl ResumePoint {
     }
 }
 
+/// Where to re-read each feed of a comparison of topics that aren't co-partitioned. It belongs to the entry
+/// that closes panes next, and counts with it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FeedPoints {
+    /// Which candidate.
+    pub comparison: u8,
+    /// How many partitions each arm has, the primary first: they number the task's inputs.
+    pub partitions: Vec<u32>,
+    /// By feed, the primary's first, then the candidate's.
+    pub resume: Vec<ResumePoint>,
+}
+
 /// A file of pair rows.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct PairFile {
@@ -152,7 +164,8 @@ pub struct Pane {
     pub tallies: BTreeMap<Segment, Tally>,
     /// Requests to look at.
     pub examples: Examples,
-    /// Offsets of each arm's records that belong to this pane: (first, last), if any.
+    /// Offsets of each arm's records that belong to this pane: (first, last), if any, and if they lie in one
+    /// partition.
     pub offsets: [Option<(i64, i64)>; 2],
     /// The candidate's model version that was seen last in this pane, and when.
     pub version: Option<(EventTime, String)>,
@@ -204,9 +217,10 @@ pub struct Closed {
     pub to: EventTime,
     /// The closed panes in which something happened, oldest first.
     pub panes: Vec<Pane>,
-    /// Where to re-read each of the two inputs.
+    /// Where to re-read each of the two inputs; where the arms have several, the first of each: `FeedPoints`
+    /// holds them all.
     pub resume: [ResumePoint; 2],
-    /// Facts at or after the resume points, of both inputs.
+    /// Facts at or after the resume points, of all its inputs.
     pub facts: Vec<Fact>,
     /// Pair files that are staged and durable, and not known to be in place yet: they are put there
     /// after this entry. Oldest first.
@@ -310,6 +324,8 @@ pub enum Entry {
         /// No pane is in it.
         closed: Closed,
     },
+    /// Where to re-read what the next closed panes, or the next repeated word, came from.
+    Feeds(FeedPoints),
 }
 
 impl Entry {
@@ -322,7 +338,8 @@ impl Entry {
             | Self::Fact(_)
             | Self::Vitals(_)
             | Self::Lost(_)
-            | Self::Lacks(_) => None,
+            | Self::Lacks(_)
+            | Self::Feeds(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a join needs to know of a record.
 //!
-//! In: an accepted record. Out: its identity, time and place. Holds: ordered by (time, offset), the
-//! order in which the first of several is told. Knows nothing of: answers.
+//! In: an accepted record. Out: its identity, time and place. Holds: ordered by (time, feed, offset),
+//! the order in which the first of several is told. Knows nothing of: answers.
 
 use super::time::EventTime;
 
@@ -10,6 +10,8 @@ use super::time::EventTime;
 pub struct Key {
     /// Event time.
     pub time: EventTime,
+    /// The task's input that it came from, where its arm has several; else 0.
+    pub feed: u8,
     /// Offset in its partition.
     pub offset: i64,
     /// 128-bit hash of the request id.

@@ -6,6 +6,7 @@
 pub mod arm;
 pub mod bucket;
 pub mod entry;
+pub mod feeds;
 pub mod finding;
 pub mod key;
 pub mod loss;

@@ -53,7 +53,9 @@ impl PairStatus {
 pub struct PairSide {
     /// When the arm stamped the request.
     pub time: EventTime,
-    /// Where its record stands in the arm's partition.
+    /// The task's input that its record came from.
+    pub feed: u8,
+    /// Where its record stands in that partition.
     pub offset: i64,
     /// Came back at all.
     pub failed: bool,

@@ -5,12 +5,15 @@
 //! runs is `RulesSpec`, all else is what its tasks do. Knows nothing of: YAML.
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::feeds::{Feeds, TooManyFeeds};
 use super::rule::Rule;
 use super::time::Span;
 
 /// A pipeline's meaning: what decides results. Where it runs is in `config::endpoint`.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the pipeline file")]
 pub struct PipelineSpec {
     /// Its name in tables, keys and paths.
     pub name: String,
@@ -18,6 +21,10 @@ pub struct PipelineSpec {
     pub model: String,
     /// Candidates' names in input order.
     pub candidates: Vec<String>,
+    /// A request lies in the same partition of every topic.
+    pub co_partitioned: bool,
+    /// Which inputs a task has; told by the topics where they aren't co-partitioned.
+    pub feeds: Feeds,
     /// Time and join.
     pub time: TimeSpec,
     /// How two answers are compared.
@@ -89,6 +96,24 @@ impl PipelineSpec {
     #[must_use]
     pub const fn does_what(&self, claimed: u64) -> bool {
         claimed == self.tasks_hash || claimed == self.config_hash
+    }
+
+    /// How many inputs a task has.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.feeds.count(self.candidates.len() + 1)
+    }
+
+    /// The same pipeline over topics that aren't co-partitioned and have so many partitions, by arm. What its
+    /// task does depends on them: each is a feed.
+    ///
+    /// # Errors
+    /// They are too many.
+    pub fn routed(&self, partitions: &[u32]) -> Result<Self, TooManyFeeds> {
+        let feeds = Feeds::routed(partitions)?;
+        let told: Vec<u8> = partitions.iter().flat_map(|count| count.to_le_bytes()).collect();
+        let tasks_hash = xxh3_64_with_seed(&told, self.tasks_hash);
+        Ok(Self { feeds, tasks_hash, ..self.clone() })
     }
 
     /// What the evaluator does.

@@ -17,8 +17,8 @@ const LINE_MAX: usize = 1 << 20;
 
 /// Records from files.
 pub struct FileSource {
-    /// By partition and input.
-    files: Vec<Vec<Lines>>,
+    /// By input its name, and by partition its file.
+    inputs: Vec<(String, Vec<Lines>)>,
 }
 
 /// One file, read line by line.
@@ -36,28 +36,46 @@ impl FileSource {
     /// Opens files, by input and partition.
     ///
     /// # Errors
-    /// One is missing, or inputs have different numbers of partitions.
+    /// One is missing.
     pub fn open(inputs: &[(String, Vec<PathBuf>)]) -> Result<Self, SourceError> {
-        let partitions = inputs.iter().map(|(_, paths)| paths.len()).max().unwrap_or(0);
-        if let Some((name, paths)) = inputs.iter().find(|(_, paths)| paths.len() != partitions) {
-            return Err(SourceError::Files(format!(
-                "`{name}` has {} of the {partitions} files that another input has: each needs one for every partition",
-                paths.len()
-            )));
+        let open = |(name, paths): &(String, Vec<PathBuf>)| {
+            let files: Result<Vec<Lines>, _> = paths.iter().map(|path| Lines::open(path)).collect();
+            Ok((name.clone(), files?))
+        };
+        Ok(Self { inputs: inputs.iter().map(open).collect::<Result<_, _>>()? })
+    }
+
+    /// How many partitions each input has.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u32> {
+        let count = |(_, files): &(String, Vec<Lines>)| files.len();
+        self.inputs.iter().map(|of| u32::try_from(count(of)).unwrap_or(u32::MAX)).collect()
+    }
+
+    /// Whether partition *i* of all inputs can lie together.
+    ///
+    /// # Errors
+    /// They have different numbers of partitions.
+    pub fn check_equal(&self) -> Result<(), SourceError> {
+        let partitions = self.partitions() as usize;
+        match self.inputs.iter().find(|(_, files)| files.len() != partitions) {
+            Some((name, files)) => Err(SourceError::Files(format!(
+                "`{name}` has {} of the {partitions} files that another input has: each needs one for every \
+                 partition, unless the pipeline file says `co_partitioned: false`",
+                files.len()
+            ))),
+            None => Ok(()),
         }
-        let mut files: Vec<Vec<Lines>> = (0..partitions).map(|_| Vec::new()).collect();
-        for (_, paths) in inputs {
-            for (partition, path) in files.iter_mut().zip(paths) {
-                partition.push(Lines::open(path)?);
-            }
-        }
-        Ok(Self { files })
+    }
+
+    fn file(&mut self, input: usize, partition: u32) -> Option<&mut Lines> {
+        self.inputs.get_mut(input)?.1.get_mut(partition as usize)
     }
 }
 
 impl Source for FileSource {
     fn partitions(&self) -> u32 {
-        u32::try_from(self.files.len()).unwrap_or(u32::MAX)
+        self.counts().into_iter().max().unwrap_or(0)
     }
 
     fn begin(
@@ -66,8 +84,8 @@ impl Source for FileSource {
         offsets: &[i64],
         _: &[(usize, i64)],
     ) -> Result<(), SourceError> {
-        if let Some(files) = self.files.get_mut(partition as usize) {
-            for (file, offset) in files.iter_mut().zip(offsets) {
+        for (input, offset) in offsets.iter().enumerate() {
+            if let Some(file) = self.file(input, partition) {
                 file.skip_to = *offset;
             }
         }
@@ -83,16 +101,15 @@ impl Source for FileSource {
         max: usize,
         take: &mut Take<'_>,
     ) -> Result<usize, SourceError> {
-        let files = self.files.get_mut(partition as usize);
-        match files.and_then(|files| files.get_mut(input)) {
+        match self.file(input, partition) {
             Some(file) => file.drain(max, take),
             None => Ok(0),
         }
     }
 
     fn position(&self, input: usize, partition: u32) -> i64 {
-        let files = self.files.get(partition as usize);
-        files.and_then(|files| files.get(input)).map_or(0, |file| file.offset)
+        let files = self.inputs.get(input).map(|(_, files)| files);
+        files.and_then(|files| files.get(partition as usize)).map_or(0, |file| file.offset)
     }
 
     fn request_ends(&mut self, _: HostClock) -> Result<(), SourceError> {

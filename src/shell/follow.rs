@@ -57,7 +57,10 @@ impl Recorded {
                     Entry::Claim { config, .. } => claimed = Some(config),
                     Entry::Fact(fact) => of_task.push(fact),
                     Entry::Vitals(second) => seconds.push_back(second),
-                    Entry::Closed(_) | Entry::Lacks(_) | Entry::Repeated { .. } => {}
+                    Entry::Closed(_)
+                    | Entry::Lacks(_)
+                    | Entry::Repeated { .. }
+                    | Entry::Feeds(_) => {}
                     Entry::Lost(_) => bail!(
                         "the recorded run lost records of partition {task} and went on without them; it can't be \
                          replayed from its sources"

@@ -17,6 +17,7 @@ use super::kafka::membership::{Change, Membership};
 use super::meeting::Meeting;
 use super::metrics;
 use super::published::{Published, Snapshot};
+use super::routed::by_partition;
 use super::source::Source;
 use super::stop::Stop;
 use crate::decide::words;
@@ -68,7 +69,7 @@ pub struct Live<'a> {
 /// Which tasks are a worker's.
 pub enum Share {
     /// Those that the group hands out.
-    Group(Membership),
+    Group(Box<Membership>),
     /// These.
     Fixed(Vec<u32>),
 }
@@ -130,7 +131,7 @@ impl Live<'_> {
     /// # Errors
     /// What the world refused; what was written down before it stays true.
     pub fn run(&mut self) -> Result<()> {
-        let inputs = self.driver.spec.candidates.len() + 1;
+        let inputs = self.driver.spec.inputs();
         let mut round = Round {
             next_tick: self.clock.now().floor(SECOND).plus(SECOND),
             ends: vec![vec![0; inputs]; self.driver.partitions as usize],
@@ -182,7 +183,8 @@ impl Live<'_> {
     fn follow_group(&mut self, round: &mut Round) -> Result<()> {
         let Share::Group(membership) = &mut self.share else { return Ok(()) };
         let now = self.clock.now();
-        while let Some(change) = membership.poll()? {
+        let holds = self.driver.holdings().next().is_some();
+        while let Some(change) = membership.poll(holds)? {
             match change {
                 Change::Revoked => round.assigned = None,
                 Change::Assigned(list) => {
@@ -264,7 +266,7 @@ impl Live<'_> {
             let needed = offsets.get(gap.input).copied().unwrap_or_default();
             let read_to = horizons.iter().find(|(input, _)| *input == gap.input).map(|(_, to)| *to);
             tracing::warn!(
-                arm = metrics::arm_name(&self.driver.spec, gap.input),
+                arm = metrics::feed_name(&self.driver.spec, gap.input),
                 partition,
                 needed,
                 read_to,
@@ -323,7 +325,7 @@ impl Live<'_> {
 
     /// Inputs by running max, the one furthest behind first.
     fn order(&self, partition: u32) -> Vec<usize> {
-        let mut inputs: Vec<usize> = (0..=self.driver.spec.candidates.len()).collect();
+        let mut inputs: Vec<usize> = (0..self.driver.spec.inputs()).collect();
         if let Some(task) = self.driver.task(partition) {
             inputs.sort_by_key(|&input| (task.max(input), input));
         }
@@ -359,11 +361,12 @@ impl Live<'_> {
     /// Reads on behind the first cursors, and takes back what is caught up with.
     fn read_parked(&mut self, round: &mut Round) -> Result<usize> {
         let mut read = 0;
+        let feeds = self.driver.spec.feeds.clone();
         for partition in round.assigned.clone().unwrap_or_default() {
             self.begin_catching_up(partition, false, round)?;
             let Some(second) = &mut round.second else { continue };
             let Some((behind, ahead)) = self.driver.behind_mut(partition) else { continue };
-            for input in [0, usize::from(behind.comparison) + 1] {
+            for input in feeds.of(usize::from(behind.comparison)) {
                 let left = ahead.position(input) - behind.task.position(input);
                 let max = usize::try_from(left).unwrap_or(0).min(BATCH);
                 if max == 0 {
@@ -463,7 +466,7 @@ impl Live<'_> {
             };
             let source = &self.source;
             let Some(task) = self.driver.task_mut(partition) else { continue };
-            let standing: Vec<(usize, i64)> = (0..=needed.len())
+            let standing: Vec<(usize, i64)> = (0..task.inputs())
                 .filter(|&i| seen(i).is_some_and(|end| end <= source.position(i, partition)))
                 .map(|input| (input, task.position(input)))
                 .collect();
@@ -482,7 +485,7 @@ impl Live<'_> {
         let time = self.driver.spec.time;
         let is_near =
             |max: EventTime| now.since(max).max(max.since(now)) <= time.wait.plus(time.idle_after);
-        let mut inputs = 0..=self.driver.spec.candidates.len();
+        let mut inputs = 0..self.driver.spec.inputs();
         matches!(self.share, Share::Group(_))
             || inputs.any(|input| self.driver.owned().any(|(_, task)| is_near(task.max(input))))
     }
@@ -506,13 +509,15 @@ impl Live<'_> {
     }
 
     fn commit(&mut self) {
-        let inputs = self.driver.spec.candidates.len() + 1;
+        let inputs = self.driver.spec.inputs();
         let owned = self.driver.owned();
         let positions: Vec<(usize, u32, i64)> = owned
             .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, task.position(i))))
             .collect();
         match &self.share {
-            Share::Group(membership) => membership.commit(&positions),
+            Share::Group(membership) => {
+                membership.commit(&by_partition(&self.driver.spec.feeds, &positions));
+            }
             Share::Fixed(_) => self.source.commit(&positions),
         }
     }
@@ -668,7 +673,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
         .enumerate()
         .map(|(input, seen)| {
             json!({
-                "arm": metrics::arm_name(spec, input),
+                "arm": metrics::feed_name(spec, input),
                 "position": seen.position,
                 "end": ends.and_then(|ends| ends.get(input)),
                 "reads_again_to": seen.reads_again_to.filter(|to| seen.position < *to),
@@ -689,7 +694,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
             json!({
                 "candidate": name,
                 "closed_to": time(seen.closed_to),
-                "held_by": metrics::arm_name(spec, seen.held_by),
+                "held_by": metrics::feed_name(spec, seen.held_by),
                 "because": if seen.parked {
                 "its arms are too far apart: parked, and caught up with when they are near again".to_owned()
             } else {

@@ -59,14 +59,13 @@ impl Counters {
     /// Counts an entry on its way to the log.
     pub fn entry(&mut self, entry: &Entry) {
         match entry {
-            Entry::Claim { .. } => {}
+            Entry::Claim { .. } | Entry::Lacks(_) | Entry::Repeated { .. } | Entry::Feeds(_) => {}
             Entry::Fact(_) => self.facts += 1,
             Entry::Vitals(_) => self.vitals += 1,
             Entry::Lost(loss) => {
                 self.losses += 1;
                 self.lost_records += u64::try_from(loss.to - loss.from).unwrap_or(0);
             }
-            Entry::Lacks(_) | Entry::Repeated { .. } => {}
             Entry::Closed(closed) => {
                 self.panes += closed.panes.len() as u64;
                 let (primary, candidate) = self.buckets.entry(closed.comparison).or_default();
@@ -304,8 +303,12 @@ pub fn exposition(
 fn records(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
     let pipeline = ("pipeline", spec.name.as_str());
     let read = out.counter("parallax_records_read", "Records read since the process began.");
+    let mut by_arm: BTreeMap<usize, u64> = BTreeMap::new();
     for (input, count) in counters.records.iter().enumerate() {
-        read.count(&[pipeline, ("arm", arm_name(spec, input))], *count);
+        *by_arm.entry(spec.feeds.arm(input)).or_default() += *count;
+    }
+    for (arm, count) in by_arm {
+        read.count(&[pipeline, ("arm", arm_name(spec, arm))], count);
     }
     let undecodable =
         out.counter("parallax_undecodable", "Records that couldn't be read, by reason.");
@@ -364,9 +367,12 @@ fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[TaskStatus]) {
     let pipeline = ("pipeline", spec.name.as_str());
     let mut by_arm = |name, help, of: fn(&InputStatus) -> usize| {
         let levels = out.gauge(name, help);
-        for input in 0..=spec.candidates.len() {
-            let sum: usize = tasks.iter().filter_map(|s| s.inputs.get(input)).map(of).sum();
-            levels.level(&[pipeline, ("arm", arm_name(spec, input))], sum as f64);
+        for arm in 0..=spec.candidates.len() {
+            let feeds = |s: &TaskStatus| -> usize {
+                spec.feeds.of_arm(arm).filter_map(|feed| s.inputs.get(feed)).map(of).sum()
+            };
+            let sum: usize = tasks.iter().map(feeds).sum();
+            levels.level(&[pipeline, ("arm", arm_name(spec, arm))], sum as f64);
         }
     };
     by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
@@ -392,10 +398,19 @@ fn lag(out: &mut Exposition, spec: &PipelineSpec, evaluator_to: &[EventTime], no
     }
 }
 
-/// The name of an input's arm.
+/// The name of an input of a task: its arm, and its partition where the task reads them all.
 #[must_use]
-pub fn arm_name(spec: &PipelineSpec, input: usize) -> &str {
-    match input.checked_sub(1) {
+pub fn feed_name(spec: &PipelineSpec, input: usize) -> String {
+    let arm = arm_name(spec, spec.feeds.arm(input));
+    spec.feeds
+        .partition(input)
+        .map_or_else(|| arm.to_owned(), |partition| format!("{arm}/{partition}"))
+}
+
+/// The name of an arm; 0 is the primary.
+#[must_use]
+pub fn arm_name(spec: &PipelineSpec, arm: usize) -> &str {
+    match arm.checked_sub(1) {
         None => "primary",
         Some(candidate) => spec.candidates.get(candidate).map_or("", String::as_str),
     }

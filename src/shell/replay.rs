@@ -28,7 +28,7 @@ pub fn run(
     stop: &Stop,
     mut progress: impl FnMut(u64),
 ) -> Result<()> {
-    let inputs = driver.spec.candidates.len() + 1;
+    let inputs = driver.spec.inputs();
     let mut cut = EventTime::START;
     let mut total = 0;
     let mut ended = vec![vec![false; inputs]; driver.partitions as usize];

@@ -47,6 +47,12 @@ pub enum SourceError {
     /// Topics don't fit.
     #[error("read the input topics: {0}")]
     Topics(String),
+    /// Another process of the pipeline reads topics that only one may read.
+    #[error(
+        "another process runs this pipeline: inputs that aren't co-partitioned are one task in one process, and \
+         only its owner reads them; let this one wait until that one has left, or make the topics co-partitioned"
+    )]
+    NotAlone,
     /// Files don't fit.
     #[error("{0}")]
     Files(String),

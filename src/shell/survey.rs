@@ -26,6 +26,8 @@ const TAIL: u64 = 4096;
 /// How a pipeline stands.
 #[derive(Debug)]
 pub struct Survey {
+    /// The pipeline, with the feeds of its task where its topics aren't co-partitioned.
+    pub spec: Arc<PipelineSpec>,
     /// By partition.
     pub tasks: Vec<TaskSurvey>,
     /// Where it decides.
@@ -88,14 +90,14 @@ impl InputSurvey {
 }
 
 /// How a comparison of a task stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ComparisonSurvey {
     /// Everything before this is closed.
     pub closed_to: EventTime,
     /// A new owner would let it wait, as its arms are too far apart.
     pub parked: bool,
     /// Where its last entry says to read again.
-    pub resume: Option<[ResumePoint; 2]>,
+    pub resume: Option<Vec<ResumePoint>>,
 }
 
 /// How the evaluator stands.
@@ -122,20 +124,24 @@ impl Survey {
         let mut look = Look::open(&pipeline.endpoints)?;
         let mut problems = Vec::new();
         // The evaluator's stream first: what it weighed is then in the tasks' streams.
-        let spec = Arc::new(pipeline.spec.clone());
+        let asked = pipeline.endpoints.kafka.as_ref();
+        let asked = asked.map(|kafka| bounds(kafka, &pipeline.endpoints.topics));
+        let known = asked.as_ref().and_then(|bounds| bounds.as_ref().ok()).map(Vec::as_slice);
+        let spec = Arc::new(with_feeds(&pipeline.spec, &mut look, known)?);
         let evaluator = evaluator(&spec, &mut look, &mut problems)?;
         let count = look.tasks();
         let mut tasks = (0..count)
             .map(|partition| task(&spec, &mut look, partition))
             .collect::<Result<Vec<_>, _>>()?;
-        let asked = pipeline.endpoints.kafka.as_ref();
-        match asked.map(|kafka| bounds(kafka, &pipeline.endpoints.topics)) {
+        match asked {
             None => {}
             Some(Err(error)) => problems.push(format!("the inputs' ends aren't known: {error}")),
             Some(Ok(bounds)) => {
-                for (task, bounds) in tasks.iter_mut().zip(bounds) {
-                    for (input, bounds) in task.inputs.iter_mut().zip(bounds) {
-                        input.bounds = bounds;
+                for (task, partition) in tasks.iter_mut().zip(0..) {
+                    for (at, input) in task.inputs.iter_mut().enumerate() {
+                        let partition = spec.feeds.partition(at).unwrap_or(partition) as usize;
+                        let of = bounds.get(partition).and_then(|of| of.get(spec.feeds.arm(at)));
+                        input.bounds = of.copied().flatten();
                     }
                 }
             }
@@ -149,17 +155,48 @@ impl Survey {
                 spec.tasks_hash
             ));
         }
-        for (partition, task) in tasks.iter().enumerate() {
-            for (topic, input) in pipeline.endpoints.topics.iter().zip(&task.inputs) {
-                problems.extend(lost(topic, partition, *input));
+        for (partition, task) in (0_u32..).zip(&tasks) {
+            for (at, input) in task.inputs.iter().enumerate() {
+                let topic = pipeline.endpoints.topics.get(spec.feeds.arm(at));
+                let partition = spec.feeds.partition(at).unwrap_or(partition);
+                problems.extend(topic.and_then(|topic| lost(topic, partition, *input)));
             }
         }
-        Ok(Self { tasks, evaluator, problems })
+        Ok(Self { spec, tasks, evaluator, problems })
     }
 }
 
+/// The pipeline with the feeds of its task: what the log says of them, else what the topics are now.
+fn with_feeds(
+    spec: &PipelineSpec,
+    look: &mut Look,
+    topics: Option<&[Vec<Option<Bounds>>]>,
+) -> Result<PipelineSpec> {
+    if spec.co_partitioned {
+        return Ok(spec.clone());
+    }
+    let (frames, _) = look.frames(Stream::Task(0), Begin::Tail(TAIL), u64::MAX)?;
+    let told = valid(frames).filter_map(|frame| match &frame.body {
+        Body::Task(entry) => match entry.as_ref() {
+            Entry::Feeds(points) => Some(points.partitions.clone()),
+            _ => None,
+        },
+        Body::Evaluator(_) => None,
+    });
+    let counted = topics.map(|topics| {
+        let count =
+            |arm: usize| topics.iter().filter(|of| matches!(of.get(arm), Some(Some(_)))).count();
+        let arms = 0..=spec.candidates.len();
+        arms.map(|arm| u32::try_from(count(arm)).unwrap_or(u32::MAX)).collect::<Vec<_>>()
+    });
+    Ok(match told.last().or(counted) {
+        Some(partitions) => spec.routed(&partitions)?,
+        None => spec.clone(),
+    })
+}
+
 /// What of an input is gone that a new owner would read.
-fn lost(topic: &str, partition: usize, input: InputSurvey) -> Option<String> {
+fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
     let InputSurvey { resumes_at, read_to, bounds } = input;
     let Bounds { first, end } = bounds?;
     let was_read = resumes_at != 0 || read_to != 0;
@@ -188,7 +225,8 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
             | Entry::Closed(_)
             | Entry::Lost(_)
             | Entry::Lacks(_)
-            | Entry::Repeated { .. } => None,
+            | Entry::Repeated { .. }
+            | Entry::Feeds(_) => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Cut { at, .. } => Some(*at),
@@ -282,7 +320,7 @@ fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<Tas
         Body::Evaluator(_) => None,
     });
     let task = Task::recover(Arc::clone(spec), partition, entries, &in_place);
-    let mut inputs: Vec<InputSurvey> = (0..=spec.candidates.len())
+    let mut inputs: Vec<InputSurvey> = (0..task.inputs())
         .map(|input| task.position(input))
         .map(|resumes_at| InputSurvey { resumes_at, read_to: resumes_at, bounds: None })
         .collect();
@@ -293,7 +331,10 @@ fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<Tas
     let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| ComparisonSurvey {
         closed_to: task.closed_to(usize::from(number)),
         parked: parked.contains(&number),
-        resume: last(number).map(|closed| closed.resume),
+        resume: last(number).map(|closed| match spec.feeds.is_routed() {
+            true => task.resumes(usize::from(number)).to_vec(),
+            false => closed.resume.to_vec(),
+        }),
     });
     let comparisons = comparisons.collect();
     let facts = task.facts().collect();

@@ -12,14 +12,17 @@ use super::assemble;
 use super::clock::HostClock;
 use super::driver::{Driver, Observer};
 use super::kafka::membership::Membership;
+use super::kafka::sample;
 use super::kafka::source::KafkaSource;
 use super::live::{Live, Share, Until};
 use super::meeting::Meeting;
 use super::published::Published;
-use super::source::Source;
+use super::routed::{Routed, by_feed};
+use super::source::{Source, SourceError};
 use super::stop::Stop;
 use crate::config::Pipeline;
 use crate::config::endpoint::{KafkaEndpoint, LogEndpoint, Threads};
+use crate::model::feeds::Feeds;
 
 /// The workers of a process.
 pub struct Workers<'a> {
@@ -41,6 +44,13 @@ pub struct Workers<'a> {
     pub observers: &'a (dyn Fn() -> Vec<Box<dyn Observer>> + Sync),
 }
 
+/// What the topics are.
+struct Of<'a> {
+    feeds: &'a Feeds,
+    /// Partitions by arm.
+    counts: &'a [u32],
+}
+
 /// What a worker begins with.
 struct Begins {
     driver: Driver,
@@ -55,12 +65,37 @@ impl Workers<'_> {
     /// What the world refused the first worker that couldn't go on; what was written down before it stays
     /// true.
     pub fn run(&self) -> Result<()> {
-        let source = self.connect()?;
+        let topics = &self.pipeline.endpoints.topics;
+        let source = KafkaSource::connect(self.kafka, topics)?;
+        let counts = source.counts().to_vec();
+        let spec = sample::with_feeds(self.kafka, topics, &counts, &self.pipeline.spec)?;
+        let feeds = &spec.feeds;
+        let ends = if self.until_end { Some(source.ends_now()?) } else { None };
+        let ends = ends.map(|ends| if feeds.is_routed() { by_feed(feeds, &ends) } else { ends });
+        let of = Of { feeds, counts: &counts };
+        let pipeline = Pipeline { spec: spec.clone(), ..self.pipeline.clone() };
+        self.run_each(&pipeline, &of, of_feeds(source, feeds), ends).map_err(|error| {
+            match error.downcast_ref() {
+                Some(SourceError::NotAlone) => {
+                    let how = sample::how_keyed(self.kafka, topics, &counts, &spec);
+                    if how.is_empty() { error } else { error.context(how) }
+                }
+                _ => error,
+            }
+        })
+    }
+
+    fn run_each(
+        &self,
+        pipeline: &Pipeline,
+        of: &Of<'_>,
+        source: Box<dyn Source + Send>,
+        ends: Option<Vec<Vec<i64>>>,
+    ) -> Result<()> {
         let partitions = source.partitions();
         let count = count(self.pipeline.endpoints.threads, partitions);
         let mut begin = Vec::new();
-        let drivers = assemble::drivers(self.pipeline, partitions, self.clock, count)?;
-        let ends = if self.until_end { Some(source.ends_now()?) } else { None };
+        let drivers = assemble::drivers(pipeline, partitions, self.clock, count)?;
         let places = self.published.split(count).into_iter().zip(Meeting::of(count));
         for (driver, (published, meeting)) in drivers.into_iter().zip(places) {
             let until = ends.clone().map(|ends| Until { ends, meeting });
@@ -86,7 +121,7 @@ impl Workers<'_> {
                     let _leaves = LeavesOnPanic(&self.stop);
                     let span = tracing::info_span!("worker", number = worker);
                     let _entered = (1 < count).then(|| span.enter());
-                    if let Err(error) = self.work(worker, count, source, begins) {
+                    if let Err(error) = self.work((worker, count), of, source, begins) {
                         fail(error);
                     }
                 };
@@ -101,20 +136,20 @@ impl Workers<'_> {
         failed.map_or(Ok(()), Err)
     }
 
-    fn connect(&self) -> Result<KafkaSource> {
-        Ok(KafkaSource::connect(self.kafka, &self.pipeline.endpoints.topics)?)
+    fn connect(&self, feeds: &Feeds) -> Result<Box<dyn Source + Send>> {
+        Ok(of_feeds(KafkaSource::connect(self.kafka, &self.pipeline.endpoints.topics)?, feeds))
     }
 
     /// One worker, from its first record to its last.
     fn work(
         &self,
-        worker: usize,
-        count: usize,
-        source: Option<KafkaSource>,
+        (worker, count): (usize, usize),
+        of: &Of<'_>,
+        source: Option<Box<dyn Source + Send>>,
         begins: Begins,
     ) -> Result<()> {
         let Begins { mut driver, published, until } = begins;
-        let mut source = source.map_or_else(|| self.connect(), Ok)?;
+        let mut source = source.map_or_else(|| self.connect(of.feeds), Ok)?;
         if self.accept_loss {
             driver.accept_loss();
         }
@@ -122,25 +157,33 @@ impl Workers<'_> {
             driver.observe(observer);
         }
         let mut live = Live {
-            share: self.share(worker, count, driver.partitions)?,
+            share: self.share((worker, count), of, driver.partitions)?,
             driver: &mut driver,
-            source: &mut source,
+            source: source.as_mut(),
             clock: self.clock,
             stop: self.stop.clone(),
             published,
             until,
-            reopen: &|| -> Result<Box<dyn Source>> { Ok(Box::new(self.connect()?)) },
+            reopen: &|| Ok(self.connect(of.feeds)?),
         };
         live.run()
     }
 
     /// A folder has one owner by its lock, and a bounded run reads everything itself: there the tasks are
     /// dealt out once.
-    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<Share> {
+    fn share(
+        &self,
+        (worker, count): (usize, usize),
+        of: &Of<'_>,
+        partitions: u32,
+    ) -> Result<Share> {
         let shared = matches!(self.pipeline.endpoints.log, LogEndpoint::Topic { .. });
         if shared && !self.until_end {
-            let topics = &self.pipeline.endpoints.topics;
-            return Ok(Share::Group(Membership::join(self.kafka, topics, worker)?));
+            let member = Membership::join(self.kafka, &self.pipeline.endpoints.topics, worker)?;
+            let is_one = of.feeds.is_routed();
+            let total = of.counts.iter().sum();
+            let member = if is_one { member.for_one(total) } else { member };
+            return Ok(Share::Group(Box::new(member)));
         }
         let is_ours = |partition: &u32| *partition as usize % count == worker;
         Ok(Share::Fixed((0..partitions).filter(is_ours).collect()))
@@ -156,6 +199,11 @@ impl Drop for LeavesOnPanic<'_> {
             self.0.set();
         }
     }
+}
+
+/// The source of a task with these feeds.
+fn of_feeds(source: KafkaSource, feeds: &Feeds) -> Box<dyn Source + Send> {
+    if feeds.is_routed() { Box::new(Routed::new(source, feeds.clone())) } else { Box::new(source) }
 }
 
 /// How many workers there are.

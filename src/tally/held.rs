@@ -13,7 +13,7 @@ use crate::model::key::{Key, Place};
 use crate::model::observation::{Answer, DIMENSIONS_MAX, Observation};
 use crate::model::time::{EventTime, Span};
 
-/// Observations of one arm and partition.
+/// Observations of one input.
 #[derive(Debug)]
 pub struct Held {
     size: Span,
@@ -134,15 +134,21 @@ impl Held {
         Some((offsets().min()?, offsets().max()?))
     }
 
-    /// Looks at the records from `from` to before `to`; their keys go to `keys`.
-    pub fn slice(&self, from: EventTime, to: EventTime, keys: &mut Vec<Key>) -> Slice<'_> {
-        keys.clear();
-        let mut panes = Vec::new();
-        for (at, (_, pane)) in (0..).zip(self.panes.range(from.floor(self.size)..to)) {
+    /// Looks at the records from `from` to before `to`; their keys go to `keys`. They came from `feed`.
+    pub fn slice<'h>(
+        &'h self,
+        (from, to): (EventTime, EventTime),
+        feed: u8,
+        keys: &mut Vec<Key>,
+        slice: &mut Slice<'h>,
+    ) {
+        for (_, pane) in self.panes.range(from.floor(self.size)..to) {
+            let at = u32::try_from(slice.panes.len()).unwrap_or(u32::MAX);
             for (index, record) in (0..).zip(&pane.records) {
                 if from <= record.time && record.time < to {
                     keys.push(Key {
                         time: record.time,
+                        feed,
                         offset: record.offset,
                         id: record.id,
                         unreadable: record.kind == Kind::Unreadable,
@@ -150,9 +156,8 @@ impl Held {
                     });
                 }
             }
-            panes.push(pane);
+            slice.panes.push((pane, feed));
         }
-        Slice { panes }
     }
 
     /// Bytes held, roughly.
@@ -189,19 +194,19 @@ impl HeldPane {
     }
 }
 
-/// Panes looked at together.
-#[derive(Debug)]
+/// Panes looked at together, each with the input that it came from.
+#[derive(Debug, Default)]
 pub struct Slice<'h> {
-    panes: Vec<&'h HeldPane>,
+    panes: Vec<(&'h HeldPane, u8)>,
 }
 
 impl<'h> Slice<'h> {
     /// The record at `place`, which must come from this slice's keys.
     #[must_use]
     pub fn view(&self, place: Place) -> Option<View<'h>> {
-        let pane = self.panes.get(place.pane as usize)?;
+        let (pane, feed) = *self.panes.get(place.pane as usize)?;
         let record = pane.records.get(place.index as usize)?;
-        Some(View { pane, record, at: place.pane })
+        Some(View { pane, record, feed, at: place.pane })
     }
 }
 
@@ -210,6 +215,7 @@ impl<'h> Slice<'h> {
 pub struct View<'h> {
     pane: &'h HeldPane,
     record: &'h Record,
+    feed: u8,
     at: u32,
 }
 
@@ -243,6 +249,12 @@ impl<'h> View<'h> {
     #[must_use]
     pub const fn time(&self) -> EventTime {
         self.record.time
+    }
+
+    /// The input that it came from.
+    #[must_use]
+    pub const fn feed(&self) -> u8 {
+        self.feed
     }
 
     /// Offset in its partition.

@@ -308,6 +308,7 @@ mod tests {
     use crate::model::key::Key;
     use crate::model::observation::{Answer, Observation};
     use crate::model::time::{EventTime, Span};
+    use crate::tally::held::Slice;
     use held::Held;
 
     fn observation(
@@ -357,8 +358,9 @@ mod tests {
         }
         let (mut ours, mut theirs): (Vec<Key>, Vec<Key>) = Default::default();
         let all = (EventTime::from_us(0), EventTime::from_us(10));
-        let p = primary.slice(all.0, all.1, &mut ours);
-        let c = candidate.slice(all.0, all.1, &mut theirs);
+        let (mut p, mut c) = (Slice::default(), Slice::default());
+        primary.slice(all, 0, &mut ours, &mut p);
+        candidate.slice(all, 1, &mut theirs, &mut c);
         let mut tally = tally(1);
         for _ in 0..2 {
             for (one, other) in ours.iter().zip(&theirs) {

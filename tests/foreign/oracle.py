@@ -6,8 +6,11 @@ every bucket, count, label and flip with the `panes` table, windows with panes, 
 
 Facts of a live run let time pass where an input stood at its end: --facts takes `parallax log -o json`.
 
+Topics that aren't co-partitioned (--routed) are one task: the answers to a request may lie anywhere, time and
+lateness are each partition's own.
+
 Usage: oracle.py TABLES --files FOLDER | --kafka BROKERS --topics primary=T,v8=T  [--facts LOG.jsonl]
-       [--wait 30 --skew 5 --pane 10]
+       [--wait 30 --skew 5 --pane 10] [--routed]
 """
 import argparse, collections, json, math, pathlib, sys
 
@@ -127,16 +130,26 @@ class Clock:
         return out
 
 
-def judge(logs, names, wait, skew, pane, facts):
+def groups(logs, names, routed):
+    """Tasks: by name the partitions that each reads, and which input of it each is."""
+    if not routed: return [(p, {n: {p: k} for k, n in enumerate(names)}) for p in logs[names[0]]]
+    feeds, number = {}, 0
+    for n in names:
+        feeds[n] = {p: number + p for p in sorted(logs[n])}
+        number += len(logs[n])
+    return [(0, feeds)]
+
+
+def judge(logs, names, wait, skew, pane, facts, routed):
     floor = lambda t: NEG if t <= NEG else t // pane * pane
     side = {n: collections.Counter() for n in names}          # (pane, bucket) -> n
     joined = collections.defaultdict(lambda: collections.Counter())   # (pane, country or '') -> what -> n
     lat = collections.defaultdict(list)
     name = names[1]
-    for p in logs[names[0]]:
+    for task, inputs in groups(logs, names, routed):
         seen = {n: [] for n in names}; unreadable = {n: collections.defaultdict(list) for n in names}
-        for n in names:
-            clock, due = Clock(wait), collections.deque(facts.get((p, names.index(n)), ()))
+        for n, p in ((n, p) for n in names for p in inputs[n]):
+            clock, due = Clock(wait), collections.deque(facts.get((task, inputs[n][p]), ()))
             def through(out):
                 for rec, before in out:
                     o, ts, i, fields = rec
@@ -146,7 +159,7 @@ def judge(logs, names, wait, skew, pane, facts):
                         if not late: unreadable[n][i].append(ts)
                     elif late: side[n][floor(max(before, ts)), 'late'] += 1
                     elif fields[0]: side[n][floor(max(before, ts)), 'override'] += 1
-                    else: seen[n].append((ts, o, i, fields))
+                    else: seen[n].append((ts, p, o, i, fields))
             for o, value in enumerate(logs[n][p]):
                 while due and due[0][0] <= o: through(clock.obey(*due.popleft()[1:]))
                 got = decode(value, n) if value else ('bad', None, None)
@@ -161,7 +174,7 @@ def judge(logs, names, wait, skew, pane, facts):
         firsts = {}
         for n in names:
             last, first = {}, collections.defaultdict(list)
-            for ts, o, i, f in sorted(seen[n], key=lambda r: r[:2]):
+            for ts, _, _, i, f in sorted(seen[n], key=lambda r: r[:3]):
                 if ts - last.get(i, NEG) <= 2 * skew: side[n][floor(ts), 'duplicate'] += 1
                 else: first[i].append((ts, f))
                 last[i] = ts
@@ -199,12 +212,12 @@ def judge(logs, names, wait, skew, pane, facts):
 def main():
     a = argparse.ArgumentParser()
     a.add_argument('tables'); a.add_argument('--files'); a.add_argument('--kafka'); a.add_argument('--topics'); a.add_argument('--facts')
-    a.add_argument('--candidate', default='v8')
+    a.add_argument('--candidate', default='v8'); a.add_argument('--routed', action='store_true')
     for k, v in (('wait', 30), ('skew', 5), ('pane', 10)): a.add_argument('--' + k, type=float, default=v)
     a = a.parse_args(); names = ['primary', a.candidate]
     topics = dict(t.split('=') for t in a.topics.split(',')) if a.topics else {}
     logs = {n: read_kafka(a.kafka, topics[n]) if a.kafka else read_files(a.files, n) for n in names}
-    side, joined, lat = judge(logs, names, int(a.wait * US), int(a.skew * US), int(a.pane * US), read_facts(a.facts))
+    side, joined, lat = judge(logs, names, int(a.wait * US), int(a.skew * US), int(a.pane * US), read_facts(a.facts), a.routed)
     import duckdb
     con = duckdb.connect(); con.sql("set timezone='UTC'")
     q = f"select *, coalesce(epoch_us(pane_start), {NEG}) p from read_parquet('{a.tables}/panes/**/*.parquet') where candidate = '{a.candidate}'"
@@ -248,6 +261,12 @@ def main():
     for status, key in (('unmatched', ('unmatched_missing', 'unmatched_unreadable')), ('orphan', ('orphans',))):
         n = con.sql(f"select count(*) from read_parquet('{a.tables}/pairs/**/*.parquet') where candidate = '{a.candidate}' and status = '{status}'").fetchall()[0][0]
         same(f'pair rows {status}', n, sum(c[k] for (p, s), c in joined.items() if not s for k in key))
+    if a.routed:
+        rows = con.sql(f"select request_id, primary_partition, primary_offset, candidate_partition, candidate_offset from read_parquet('{a.tables}/pairs/**/*.parquet') where candidate = '{a.candidate}'").fetchall()
+        for i, *places in rows:
+            for n, p, o in zip(names, places[::2], places[1::2]):
+                if o is not None: same(f'pair row {i} of {n} lies in {p} at {o}', decode(logs[n][p][o], n)[1], i)
+        same('some pairs lie in different partitions', any(r[1] is not None and r[3] is not None and r[1] != r[3] for r in rows), True)
     for line in wrong[:20]: print('DIFFERS', line)
     print({n: sum(map(len, logs[n].values())) for n in names}, 'records', {k: sum(v for (p, b), v in side[names[0]].items() if b == k) for k in ('undecodable', 'quarantined', 'late', 'override', 'duplicate')})
     print(f'{checks - len(wrong)} passed, {len(wrong)} failed')

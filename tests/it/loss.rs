@@ -83,7 +83,10 @@ impl World {
                                 self.task.handle(Input::Completed { comparison, name });
                             }
                         }
-                        Entry::Claim { .. } | Entry::Vitals(_) | Entry::Lacks(_) => {}
+                        Entry::Claim { .. }
+                        | Entry::Vitals(_)
+                        | Entry::Lacks(_)
+                        | Entry::Feeds(_) => {}
                     }
                 }
             }

@@ -17,8 +17,9 @@ mod loss;
 mod measures;
 mod parking;
 mod recovery;
-mod scenario;
 #[cfg(feature = "shell")]
+mod routed;
+mod scenario;
 mod schemas;
 #[cfg(feature = "shell")]
 mod simulator;

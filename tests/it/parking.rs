@@ -65,7 +65,8 @@ impl World {
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
-                        | Entry::Lacks(_) => {}
+                        | Entry::Lacks(_)
+                        | Entry::Feeds(_) => {}
                     }
                     self.entries.push(entry);
                 }

@@ -143,7 +143,7 @@ struct World {
     files: BTreeMap<String, Vec<PairRow>>,
     broken: Broken,
     /// How far each input is known to reach.
-    known: [i64; INPUTS],
+    known: Vec<i64>,
     /// An owner found other records than one before it.
     differs: bool,
 }
@@ -260,7 +260,8 @@ impl World {
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
-                        | Entry::Lacks(_) => {}
+                        | Entry::Lacks(_)
+                        | Entry::Feeds(_) => {}
                     }
                 }
             }
@@ -282,9 +283,25 @@ impl World {
         }
     }
 
+    /// Catches up with what is parked; whether anything was.
+    fn take_back_parked(&mut self, owner: &mut Owner) -> bool {
+        owner.task.never_park();
+        let parked: Vec<u8> = owner.task.parked().collect();
+        for comparison in &parked {
+            let mut again = owner.task.catch_up(*comparison).unwrap();
+            for input in self.spec.feeds.of(usize::from(*comparison)) {
+                let end = owner.task.position(input);
+                self.feed(&mut again, input, (usize::MAX, end));
+            }
+            owner.task.take_back(again, *comparison);
+            assert!(self.carry_out(owner, usize::MAX));
+        }
+        !parked.is_empty()
+    }
+
     fn left(&self, owner: &Owner) -> Vec<usize> {
         let end = |input: usize| self.logs[input].last().map_or(0, |(offset, _)| offset + 1);
-        (0..INPUTS).filter(|&input| owner.task.position(input) < end(input)).collect()
+        (0..self.logs.len()).filter(|&input| owner.task.position(input) < end(input)).collect()
     }
 }
 
@@ -293,7 +310,8 @@ fn forget(entries: &mut Vec<Entry>) {
     let mut last: BTreeMap<u8, usize> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         if let Entry::Repeated { closed, .. } = entry {
-            last.insert(closed.comparison, at);
+            let feeds = at.checked_sub(1).filter(|at| matches!(entries[*at], Entry::Feeds(_)));
+            last.insert(closed.comparison, feeds.unwrap_or(at));
         }
     }
     if last.len() == INPUTS - 1 {
@@ -352,7 +370,8 @@ impl Said {
                 | Entry::Fact(_)
                 | Entry::Lost(_)
                 | Entry::Lacks(_)
-                | Entry::Repeated { .. } => {}
+                | Entry::Repeated { .. }
+                | Entry::Feeds(_) => {}
             }
         }
         said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();
@@ -361,17 +380,44 @@ impl Said {
     }
 }
 
-/// One schedule; what it said and what an undisturbed task says.
-fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
+/// The records of each arm, spread over partitions with no thought of where their counterparts lie.
+pub(crate) fn spread(
+    rng: &mut Rng,
+    logs: Vec<Vec<(i64, String)>>,
+    partitions: &[u32],
+) -> Vec<Vec<(i64, String)>> {
+    let mut feeds = Vec::new();
+    for (log, count) in logs.into_iter().zip(partitions) {
+        let mut of_arm = vec![Vec::new(); *count as usize];
+        for record in log {
+            of_arm[rng.below(u64::from(*count)) as usize].push(record);
+        }
+        feeds.append(&mut of_arm);
+    }
+    feeds
+}
+
+/// One schedule; what it said and what an undisturbed task says. With `partitions` the arms' topics aren't
+/// co-partitioned.
+fn run(
+    seed: u64,
+    broken: Broken,
+    partitions: Option<&[u32]>,
+) -> (Said, Said, BTreeSet<&'static str>) {
     let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+    let (mut spec, mut logs) = (spec(), inputs(&mut rng));
+    if let Some(partitions) = partitions {
+        spec = spec.routed(partitions).unwrap();
+        logs = spread(&mut rng, logs, partitions);
+    }
     let mut world = World {
-        spec: Arc::new(spec()),
-        logs: inputs(&mut rng),
+        spec: Arc::new(spec),
+        known: vec![0; logs.len()],
+        logs,
         log: Vec::new(),
         staged: BTreeMap::new(),
         files: BTreeMap::new(),
         broken,
-        known: [0; INPUTS],
         differs: false,
     };
     let mut hit = BTreeSet::new();
@@ -409,17 +455,8 @@ fn run(seed: u64, broken: Broken) -> (Said, Said, BTreeSet<&'static str>) {
         }
     }
     let mut owner = owners.pop().unwrap();
-    owner.task.never_park();
-    let parked: Vec<u8> = owner.task.parked().collect();
-    for comparison in parked {
+    if world.take_back_parked(&mut owner) {
         hit.insert("parked");
-        let mut again = owner.task.catch_up(comparison).unwrap();
-        for input in [0, usize::from(comparison) + 1] {
-            let end = owner.task.position(input);
-            world.feed(&mut again, input, (usize::MAX, end));
-        }
-        owner.task.take_back(again, comparison);
-        assert!(world.carry_out(&mut owner, usize::MAX));
     }
     let time = world.spec.time;
     let end =
@@ -441,11 +478,11 @@ fn step(world: &mut World, owner: &mut Owner, what: u64, rng: &mut Rng) -> bool 
         0..9 => owner.task.handle(Input::Tick { now: at_seconds(rng) }),
         9..13 => owner.task.handle(Input::Repeat { before: EventTime::END }),
         13..18 => {
-            let ends: Vec<(usize, i64)> = (0..INPUTS)
+            let ends: Vec<(usize, i64)> = (0..world.logs.len())
                 .map(|input| (input, owner.task.position(input)))
                 .filter(|&(input, position)| world.known[input] <= position && rng.chance(60))
                 .collect();
-            let latest = (0..INPUTS).map(|input| owner.task.max(input)).max();
+            let latest = (0..world.logs.len()).map(|input| owner.task.max(input)).max();
             let Some(latest) = latest.filter(|latest| *latest != EventTime::START) else {
                 return false;
             };
@@ -479,13 +516,13 @@ fn undisturbed(world: &World) -> Said {
         staged: BTreeMap::new(),
         files: BTreeMap::new(),
         broken: Broken::Nothing,
-        known: [0; INPUTS],
+        known: vec![0; world.logs.len()],
         differs: false,
     };
     let mut owner = alone.owner();
     owner.task = Task::recover(Arc::clone(&world.spec), 0, &facts, &BTreeSet::new());
     owner.task.never_park();
-    for input in 0..INPUTS {
+    for input in 0..world.logs.len() {
         alone.read(&mut owner, input, usize::MAX);
     }
     owner.task.handle(Input::Flush);
@@ -522,7 +559,7 @@ fn no_schedule_of_crashes_zombies_and_facts_changes_anything() {
     let mut hits: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut panes, mut rows) = (0, 0);
     for seed in seeds {
-        let (said, wanted, hit) = run(seed, Broken::Nothing);
+        let (said, wanted, hit) = run(seed, Broken::Nothing, None);
         assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
         panes += said.panes.len();
         rows += said.rows.len();
@@ -531,6 +568,26 @@ fn no_schedule_of_crashes_zombies_and_facts_changes_anything() {
         }
     }
     println!("{panes} panes, {rows} rows, schedules with {hits:?}");
+    assert!(one != u64::MAX || hits.values().all(|count| 100 <= *count) && hits.len() == 5);
+}
+
+#[test]
+fn nor_where_topics_are_not_co_partitioned() {
+    let one = number("PARALLAX_SEED", u64::MAX);
+    let seeds = if one == u64::MAX { 0..number("PARALLAX_SCHEDULES", 1500) } else { one..one + 1 };
+    let mut hits: BTreeMap<&str, u64> = BTreeMap::new();
+    let (mut panes, mut paired) = (0, 0);
+    for seed in seeds {
+        let partitions = [[2, 3, 1], [1, 1, 4], [3, 2, 2]][(seed % 3) as usize];
+        let (said, wanted, hit) = run(seed, Broken::Nothing, Some(&partitions));
+        assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
+        panes += said.panes.len();
+        paired += said.panes.values().map(|pane| pane.primary.paired).sum::<u64>();
+        for what in hit {
+            *hits.entry(what).or_default() += 1;
+        }
+    }
+    println!("{panes} panes, {paired} pairs, schedules with {hits:?}");
     assert!(one != u64::MAX || hits.values().all(|count| 100 <= *count) && hits.len() == 5);
 }
 
@@ -545,7 +602,7 @@ fn broken_variants_are_caught() {
         Broken::RenamedBeforeEntry,
     ] {
         let caught = (0..300).find(|&seed| {
-            let (said, wanted, _) = run(seed, broken);
+            let (said, wanted, _) = run(seed, broken, None);
             said != wanted
         });
         println!("{broken:?} caught by seed {caught:?}");

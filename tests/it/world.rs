@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parallax::engine::evaluator::{self, Evaluator, Rows};
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::entry::{Entry, Weighing};
+use parallax::model::feeds::Feeds;
 use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, WindowRow};
 use parallax::model::rule::{Action, Metric, Op, Rule};
@@ -48,6 +49,8 @@ pub(crate) fn spec() -> PipelineSpec {
         dry_run: true,
         config_hash: 1,
         tasks_hash: 7,
+        co_partitioned: true,
+        feeds: Feeds::default(),
         revision: 1,
     }
 }
@@ -90,7 +93,7 @@ impl World {
     pub(crate) fn new(spec: PipelineSpec, tasks: u32) -> Self {
         let spec = Arc::new(spec);
         let logs = vec![Vec::new(); tasks as usize];
-        let offsets = vec![vec![0; spec.candidates.len() + 1]; tasks as usize];
+        let offsets = vec![vec![0; spec.inputs()]; tasks as usize];
         let mut evaluator =
             Evaluator::recover(Arc::clone(&spec), tasks as usize, None, None).unwrap();
         evaluator.lead();
@@ -117,6 +120,14 @@ impl World {
         self.offsets[task][input] += 1;
         let record = Record { offset, timestamp_ms: None, key: None, value: Some(value) };
         self.tasks[task].handle(Input::Records { input, records: &[record], read_at: None });
+        self.settle();
+    }
+
+    /// An input stands at its end, where its last record ended, seen at this time.
+    pub(crate) fn stand(&mut self, task: usize, input: usize, confirmed: EventTime) {
+        let ends = [(input, self.offsets[task][input])];
+        let needed = vec![EventTime::START; self.spec.candidates.len()];
+        self.tasks[task].handle(Input::Standing { ends: &ends, confirmed, needed: &needed });
         self.settle();
     }
 

@@ -8,7 +8,7 @@ use parallax::decide::words;
 use parallax::model::entry::Fact;
 use parallax::model::signal::Signal;
 use parallax::model::time::EventTime;
-use parallax::shell::metrics::arm_name;
+use parallax::shell::metrics::feed_name;
 use parallax::shell::survey::{EvaluatorSurvey, InputSurvey, StreamSurvey, TaskSurvey};
 use serde_json::{Map, Value, json};
 
@@ -62,12 +62,11 @@ fn entry(of: Option<(u64, Option<EventTime>)>) -> Value {
 }
 
 fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
-    let spec = &said.pipeline.spec;
-    let inputs = of.inputs.iter().zip(&said.pipeline.endpoints.topics).enumerate();
-    let inputs = inputs.map(|(at, (input, topic))| {
+    let spec = &said.survey.spec;
+    let inputs = of.inputs.iter().enumerate().map(|(at, input)| {
         json!({
-            "arm": arm_name(spec, at),
-            "topic": topic,
+            "arm": feed_name(spec, at),
+            "topic": said.pipeline.endpoints.topics.get(spec.feeds.arm(at)),
             "resumes_at": input.resumes_at,
             "read_to": input.read_to,
             "held_from": input.bounds.map(|bounds| bounds.first),
@@ -80,12 +79,14 @@ fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
             "candidate": name,
             "closed_to": time(comparison.closed_to),
             "parked": comparison.parked,
-            "resumes_at": comparison.resume.map(|points| points.map(|point| point.offset)),
+            "resumes_at": comparison.resume.as_ref().map(|points| {
+                points.iter().map(|point| point.offset).collect::<Vec<_>>()
+            }),
         })
     });
     let fact = |fact: &Fact| {
         json!({
-            "arm": arm_name(spec, usize::from(fact.input)),
+            "arm": feed_name(spec, usize::from(fact.input)),
             "offset": fact.offset,
             "time": time(fact.time),
             "end": fact.end,

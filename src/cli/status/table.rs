@@ -8,7 +8,7 @@ use std::path::Path;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::words;
 use parallax::model::time::EventTime;
-use parallax::shell::metrics::arm_name;
+use parallax::shell::metrics::feed_name;
 use parallax::shell::survey::{InputSurvey, StreamSurvey, TaskSurvey};
 use serde_json::Value;
 
@@ -97,10 +97,11 @@ fn tasks(said: &Said<'_>) -> String {
 }
 
 fn row(said: &Said<'_>, partition: usize, task: &TaskSurvey) -> Vec<String> {
-    let (spec, now) = (&said.pipeline.spec, said.now);
+    let (spec, now) = (&said.survey.spec, said.now);
     let closed = task.comparisons.iter().map(|c| time_and_age(now, c.closed_to));
     let resumes = task.inputs.iter().enumerate();
-    let resumes = resumes.map(|(at, input)| format!("{} {}", arm_name(spec, at), input.resumes_at));
+    let resumes =
+        resumes.map(|(at, input)| format!("{} {}", feed_name(spec, at), input.resumes_at));
     let horizon = words::count(task.inputs.iter().map(InputSurvey::horizon_at_least).sum());
     let is_known = task.inputs.iter().all(|input| input.bounds.is_some());
     let parked = spec.candidates.iter().zip(&task.comparisons).filter(|(_, c)| c.parked);

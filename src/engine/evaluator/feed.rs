@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::entry::{EXAMPLES_MAX, Examples, VitalCounts, Vitals, offer_slowest};
+use crate::model::feeds::Feeds;
 use crate::model::tally::Segment;
 use crate::model::time::EventTime;
 
@@ -14,7 +15,7 @@ use crate::model::time::EventTime;
 pub(super) struct Cut {
     pub(super) from: EventTime,
     pub(super) to: EventTime,
-    /// By input.
+    /// By arm.
     pub(super) arms: Vec<ArmCut>,
     pub(super) newest: Option<EventTime>,
     pub(super) catching_up: bool,
@@ -44,12 +45,15 @@ impl Default for Cut {
 }
 
 impl Cut {
-    pub(super) fn merge(&mut self, task: u32, vitals: &Vitals) {
+    /// Adds a task's vitals; its inputs are these feeds.
+    pub(super) fn merge(&mut self, task: u32, vitals: &Vitals, feeds: &Feeds) {
         self.catching_up |= vitals.catching_up;
-        if self.arms.len() < vitals.arms.len() {
-            self.arms.resize_with(vitals.arms.len(), ArmCut::default);
+        let arms = vitals.arms.len().checked_sub(1).map_or(0, |last| feeds.arm(last) + 1);
+        if self.arms.len() < arms {
+            self.arms.resize_with(arms, ArmCut::default);
         }
-        for (input, (arm, more)) in (0_u8..).zip(self.arms.iter_mut().zip(&vitals.arms)) {
+        for (input, more) in (0_u8..).zip(&vitals.arms) {
+            let Some(arm) = self.arms.get_mut(feeds.arm(usize::from(input))) else { continue };
             for (segment, counts) in &more.counts {
                 arm.counts.entry(segment.clone()).or_default().merge(counts);
             }

@@ -407,7 +407,7 @@ impl Evaluator {
             }
             Weighing::Cut { ends, at } => {
                 self.begin_weighing();
-                let cut = self.state.take_cut(ends, *at);
+                let cut = self.state.take_cut(ends, *at, &self.spec.feeds);
                 for number in 0..self.spec.candidates.len() {
                     self.weigh_cut(number, &cut);
                 }
@@ -449,7 +449,7 @@ impl Evaluator {
     }
 
     fn weigh_panes(&mut self, number: usize, to: EventTime, missing: &[(u32, EventTime)]) {
-        let merged = self.state.take_panes(number, to, missing);
+        let merged = self.state.take_panes(number, to, missing, &self.spec.feeds);
         let weighed_to = self.weighed_to(number);
         for (mut pane, offsets) in merged {
             let context = self.context(number);

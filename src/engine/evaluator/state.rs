@@ -11,6 +11,7 @@ use super::feed::Cut;
 use super::rollout::Rollout;
 use crate::engine::recover::Epoch;
 use crate::model::entry::{Entry, Pane, Vitals};
+use crate::model::feeds::Feeds;
 use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::EventTime;
@@ -106,7 +107,7 @@ impl State {
         feed.position = position;
         match entry {
             Entry::Claim { .. } => feed.epoch = Epoch(position),
-            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
+            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) | Entry::Feeds(_) => {}
             Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
             Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
@@ -135,15 +136,15 @@ impl State {
         self.tasks.iter().map(|feed| feed.vitals_taken + feed.vitals.len() as u64).collect()
     }
 
-    /// Takes the vitals of a cut, merged over the tasks.
-    pub(super) fn take_cut(&mut self, ends: &[u64], at: EventTime) -> Cut {
+    /// Takes the vitals of a cut, merged over the tasks; their inputs are these feeds.
+    pub(super) fn take_cut(&mut self, ends: &[u64], at: EventTime, feeds: &Feeds) -> Cut {
         self.cut_to = ends.to_vec();
         let mut cut = Cut::default();
         for (number, (feed, end)) in (0_u32..).zip(self.tasks.iter_mut().zip(ends)) {
             while feed.vitals_taken < *end {
                 let Some(vitals) = feed.vitals.pop_front() else { break };
                 feed.vitals_taken += 1;
-                cut.merge(number, &vitals);
+                cut.merge(number, &vitals, feeds);
             }
         }
         // The records' time, which passes with them; before any is known, the host's.
@@ -197,6 +198,7 @@ impl State {
         comparison: usize,
         to: EventTime,
         missing: &[(u32, EventTime)],
+        feeds: &Feeds,
     ) -> Vec<(Pane, Offsets)> {
         let mut merged: BTreeMap<EventTime, (Pane, Offsets)> = BTreeMap::new();
         for (number, feed) in (0_u32..).zip(&mut self.tasks) {
@@ -208,8 +210,9 @@ impl State {
                     .entry(pane.start)
                     .or_insert_with(|| (Pane::empty(pane.start), Offsets::new()));
                 into.merge(&pane);
-                let candidate = u8::try_from(comparison + 1).unwrap_or(u8::MAX);
-                for (input, range) in [0, candidate].into_iter().zip(pane.offsets) {
+                let of_arm = |arm| u8::try_from(feeds.of_arm(arm).start).unwrap_or(u8::MAX);
+                let inputs = [0, comparison + 1].map(of_arm);
+                for (input, range) in inputs.into_iter().zip(pane.offsets) {
                     offsets.extend(range.map(|range| ((number, input), range)));
                 }
             }

@@ -128,11 +128,9 @@ impl Holding {
         }
         let comparison = task.parked().find(|c| at_all || task.can_catch_up(*c))?;
         let again = task.catch_up(comparison)?;
-        let input = usize::from(comparison) + 1;
-        let count = usize::from(task.parked().max().unwrap_or_default()).max(input) + 1;
-        let reads = |at: usize| at == 0 || at == input;
-        let offsets =
-            (0..count).map(|at| if reads(at) { again.position(at) } else { -1 }).collect();
+        let offsets = (0..task.inputs())
+            .map(|at| if task.reads(comparison, at) { again.position(at) } else { -1 })
+            .collect();
         *behind = Some(Behind { comparison, task: Box::new(again) });
         Some((comparison, offsets))
     }
@@ -168,7 +166,8 @@ impl Holding {
     pub(super) fn take_back(&mut self) -> bool {
         let Self::Owned { task, behind, .. } = self else { return false };
         let Some(Behind { comparison, task: again }) = behind.take() else { return false };
-        let awaits = [0, usize::from(comparison) + 1].iter().any(|input| task.awaits(*input));
+        let mut inputs = (0..task.inputs()).filter(|input| task.reads(comparison, *input));
+        let awaits = inputs.any(|input| task.awaits(input));
         if awaits || again.lies_behind(task, comparison) != 0 {
             *behind = Some(Behind { comparison, task: again });
             return false;
@@ -386,7 +385,7 @@ impl Tasks {
             Body::Evaluator(_) => None,
         };
         let entries: Vec<_> = valid(frames).filter_map(entry).collect();
-        let tells = tells_all(&entries, self.spec.candidates.len());
+        let tells = tells_all(&entries, &self.spec);
         if !whole && !tells {
             // Not far enough back: once more, from further.
             let tail = tail.saturating_mul(8);
@@ -421,7 +420,8 @@ fn take(
     match entry {
         Entry::Fact(fact) => {
             task.handle(engine::Input::Logged(*fact));
-            let reads = |b: &&mut Behind| fact.input == 0 || fact.input == b.comparison + 1;
+            let input = usize::from(fact.input);
+            let reads = |b: &&mut Behind| b.task.reads(b.comparison, input);
             if let Some(behind) = behind.filter(reads) {
                 behind.task.learn(*fact);
             }
@@ -440,7 +440,7 @@ fn take(
             }
         }
         Entry::Lost(loss) => task.handle(engine::Input::Lost(*loss)),
-        Entry::Claim { .. } | Entry::Vitals(_) | Entry::Lacks(_) => {}
+        Entry::Claim { .. } | Entry::Vitals(_) | Entry::Lacks(_) | Entry::Feeds(_) => {}
     }
     Ok(())
 }
@@ -450,9 +450,13 @@ fn pairs_file(comparison: u8, first: EventTime, name: String) -> TableFile {
 }
 
 /// Whether the entries hold the last word of every comparison, and with it what its writer hadn't read back
-/// by then: a fact that lies before that word may not be in it.
-fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
-    let (mut known, mut told) = (BTreeSet::new(), BTreeMap::new());
+/// by then: a fact that lies before that word may not be in it. Where it needs the points of feeds, they stand
+/// before it.
+fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
+    let (mut known, mut told, mut points) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+    let has_points = |points: &BTreeSet<u8>, closed: &Closed| {
+        !spec.feeds.is_routed() || points.contains(&closed.comparison)
+    };
     for (at, (epoch, entry)) in entries.iter().enumerate() {
         match entry.as_ref() {
             Entry::Claim { .. } => {
@@ -460,16 +464,19 @@ fn tells_all(entries: &[(u64, Arc<Entry>)], comparisons: usize) -> bool {
             }
             Entry::Closed(closed) => {
                 let reaches = known.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
-                told.insert(closed.comparison, reaches);
+                told.insert(closed.comparison, reaches && has_points(&points, closed));
             }
             Entry::Repeated { closed, .. } => {
                 known.insert(*epoch);
-                told.insert(closed.comparison, true);
+                told.insert(closed.comparison, has_points(&points, closed));
+            }
+            Entry::Feeds(feeds) => {
+                points.insert(feeds.comparison);
             }
             Entry::Fact(_) | Entry::Vitals(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
         }
     }
-    told.len() == comparisons && told.values().all(|reaches| *reaches)
+    told.len() == spec.candidates.len() && told.values().all(|reaches| *reaches)
 }
 
 /// Puts in place what the last entries name, under the epochs that staged it; names of what is there.
@@ -506,9 +513,12 @@ fn complete_named(
 fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
     let says = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
         Entry::Claim { config, .. } | Entry::Repeated { config, .. } => Some((*epoch, *config)),
-        Entry::Fact(_) | Entry::Vitals(_) | Entry::Closed(_) | Entry::Lost(_) | Entry::Lacks(_) => {
-            None
-        }
+        Entry::Fact(_)
+        | Entry::Vitals(_)
+        | Entry::Closed(_)
+        | Entry::Lost(_)
+        | Entry::Lacks(_)
+        | Entry::Feeds(_) => None,
     };
     let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
     let last = entries.iter().rfind(|(_, entry)| !is_claim(entry)).map(|(epoch, _)| *epoch);
@@ -522,9 +532,17 @@ fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()
 }
 
 fn other_tasks(spec: &PipelineSpec, config: u64) -> String {
+    let counts = if spec.feeds.is_routed() {
+        let arms = ["primary"].into_iter().chain(spec.candidates.iter().map(String::as_str));
+        let counts = arms.zip(spec.feeds.partitions()).map(|(arm, count)| format!("{arm} {count}"));
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        format!("the topics have other partition counts than they had (now {counts}), or ")
+    } else {
+        String::new()
+    };
     format!(
         "the log was written by tasks that do something else than this pipeline file says (configuration \
-         {config:016x}, now {:016x}): `model`, `candidates`, `time`, `compare`, `segments`, `labels`, `scores`, \
+         {config:016x}, now {:016x}): {counts}`model`, `candidates`, `co_partitioned`, `time`, `compare`, `segments`, `labels`, `scores`, \
          `windows`, `output.roll`, `output.roll_rows` or `output.matches` differ. Restore them, or start a new \
          pipeline, with a `log` and a `kafka.group` of its own. Only rules may change on a running pipeline, \
          by raising `revision`; in a log from before that, run it once with the rules as they were",
@@ -547,7 +565,8 @@ fn check(partition: u32, vitals: &Vitals, expected: Option<&Vitals>) -> Result<(
 
 fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
     let Differs { input, from, to } = differs;
-    let arm = crate::shell::metrics::arm_name(spec, input);
+    let arm = crate::shell::metrics::arm_name(spec, spec.feeds.arm(input));
+    let partition = spec.feeds.partition(input).unwrap_or(partition);
     format!(
         "the topic of {arm}, partition {partition}, holds other records from offset {from} to {to} than were \
          read before the restart: it was recreated, or is another topic; nothing was decided from them. \

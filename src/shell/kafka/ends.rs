@@ -29,11 +29,11 @@ pub(super) struct EndsClient {
 }
 
 impl EndsClient {
-    /// Starts the thread; `topics` in input order, each with `partitions`.
+    /// Starts the thread; `topics` in input order, each with so many partitions.
     pub(super) fn start(
         consumer: Arc<BaseConsumer>,
         topics: Vec<String>,
-        partitions: u32,
+        counts: Vec<u32>,
     ) -> Result<Self, SourceError> {
         let (requests, asked) = sync_channel::<HostClock>(1);
         let (answer, answers) = sync_channel(1);
@@ -45,7 +45,8 @@ impl EndsClient {
                 // One topic after the other: a broker that hangs hides only what it leads.
                 for (input, topic) in topics.iter().enumerate() {
                     let deadline = if silent[input] { IMPATIENT } else { DEADLINE };
-                    let answer = ask(&consumer, (input, topic), partitions, Offset::End, deadline);
+                    let answer =
+                        ask(&consumer, (input, topic), counts[input], Offset::End, deadline);
                     if let (Err(error), false) = (&answer, silent[input]) {
                         tracing::warn!(
                             topic,

@@ -16,8 +16,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
+use super::alone::{Alone, Refused};
 use super::client::{client_config, connect_error};
 use crate::config::endpoint::KafkaEndpoint;
+use crate::shell::clock::monotonic;
 use crate::shell::source::SourceError;
 
 /// What the group did.
@@ -35,6 +37,8 @@ pub struct Membership {
     consumer: BaseConsumer<Changes>,
     changes: Changes,
     topics: Vec<String>,
+    /// One process reads everything.
+    alone: Option<Alone>,
 }
 
 /// What the callback saw, in order.
@@ -118,14 +122,31 @@ impl Membership {
             config.create_with_context(changes.clone()).map_err(failed)?;
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;
-        Ok(Self { endpoint: endpoint.clone(), consumer, changes, topics: topics.to_vec() })
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            consumer,
+            changes,
+            topics: topics.to_vec(),
+            alone: None,
+        })
     }
 
-    /// The next change, if there was one. To be called often: a member that doesn't call is thought dead.
+    /// All of these inputs together are task 0, which one process owns; `partitions` is how many they have.
+    #[must_use]
+    pub fn for_one(mut self, partitions: u32) -> Self {
+        self.alone = Some(Alone::new(
+            partitions,
+            Duration::from_millis(self.endpoint.session_ms.unsigned_abs()),
+        ));
+        self
+    }
+
+    /// The next change, if there was one, for a process that `holds` tasks or none. To be called often: a
+    /// member that doesn't call is thought dead.
     ///
     /// # Errors
     /// The client failed for good, or partitions that belong together were handed out apart.
-    pub fn poll(&mut self) -> Result<Option<Change>, SourceError> {
+    pub fn poll(&mut self, holds: bool) -> Result<Option<Change>, SourceError> {
         match self.consumer.poll(Duration::ZERO) {
             Some(Err(error)) if super::source::is_fatal(&error) => {
                 return Err(connect_error(&self.endpoint, &error.to_string()));
@@ -143,6 +164,19 @@ impl Membership {
             Some(Ok(_)) | None => {}
         }
         let change = self.changes.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        if let Some(alone) = &mut self.alone {
+            if let Some(list) = change {
+                alone.see(list.as_deref().map(|list| {
+                    (
+                        list.len(),
+                        self.topics.first().is_some_and(|first| {
+                            list.iter().any(|(topic, partition)| topic == first && *partition == 0)
+                        }),
+                    )
+                }));
+            }
+            return alone.ask(holds, monotonic()).map_err(|Refused| SourceError::NotAlone);
+        }
         match change {
             None => Ok(None),
             Some(None) => Ok(Some(Change::Revoked)),

@@ -4,6 +4,7 @@
 //! group's; a secret is never part of a message. Knows nothing of: what records mean.
 
 pub mod admin;
+mod alone;
 mod batch;
 pub mod bounds;
 mod client;
@@ -11,7 +12,9 @@ mod describe;
 mod ends;
 pub mod membership;
 pub mod mock;
+pub mod partitioner;
 pub mod producer;
+pub mod sample;
 pub mod source;
 mod watermarks;
 

@@ -4,7 +4,6 @@
 //! partition; a partition that isn't drained stops only itself; an offset that is gone stops the job
 //! with a word about retention, never a silent jump. Knows nothing of: tasks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +34,9 @@ const FETCHED_KIB: u32 = 128 * 1024;
 pub struct KafkaSource {
     endpoint: KafkaEndpoint,
     topics: Vec<String>,
+    /// Partitions of each topic.
+    counts: Vec<u32>,
+    /// The most that one has.
     partitions: u32,
     // Queues before the consumer: they are dropped first.
     queues: Vec<Vec<Option<Queue>>>,
@@ -53,30 +55,19 @@ impl KafkaSource {
     /// Connects and looks at the topics.
     ///
     /// # Errors
-    /// No broker, no topic, or topics that don't fit together.
+    /// No broker, or no topic.
     pub fn connect(endpoint: &KafkaEndpoint, topics: &[String]) -> Result<Self, SourceError> {
         let asker = Arc::new(consumer(endpoint, "ends", 1)?);
         let counts = partition_counts(endpoint, &asker, topics)?;
-        let partitions = counts.values().copied().max().unwrap_or(0);
-        if counts.values().any(|count| *count != partitions) {
-            let counts: Vec<_> = counts.iter().map(|(t, n)| format!("{t} has {n}")).collect();
-            return Err(SourceError::Topics(format!(
-                "they need equal partition counts, so that a request lies in the same partition of each: {}; \
-                 give them the same count and the same partitioner",
-                counts.join(", ")
-            )));
-        }
-        let consumer = Arc::new(consumer(
-            endpoint,
-            "source",
-            partitions.saturating_mul(u32::try_from(topics.len()).unwrap_or(1)),
-        )?);
+        let partitions = counts.iter().copied().max().unwrap_or(0);
+        let consumer = Arc::new(consumer(endpoint, "source", counts.iter().sum())?);
         let described = describe(&asker, topics, DEADLINE);
-        let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), partitions)?;
+        let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), counts.clone())?;
         let by_input = || topics.iter().map(|_| 0_i64).collect::<Vec<_>>();
         Ok(Self {
             endpoint: endpoint.clone(),
             topics: topics.to_vec(),
+            counts,
             partitions,
             queues: (0..partitions).map(|_| Vec::new()).collect(),
             positions: (0..partitions).map(|_| by_input()).collect(),
@@ -89,19 +80,24 @@ impl KafkaSource {
         })
     }
 
+    /// How many partitions each topic has.
+    #[must_use]
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
     /// End offsets now, by partition and input, for a bounded run.
     ///
     /// # Errors
     /// The cluster doesn't answer.
     pub fn ends_now(&self) -> Result<Vec<Vec<i64>>, SourceError> {
         let mut answer = Vec::new();
-        for (input, topic) in self.topics.iter().enumerate() {
-            let ends =
-                ask(&self.asker, (input, topic), self.partitions, Offset::End, ends::DEADLINE);
+        for ((input, topic), count) in self.topics.iter().enumerate().zip(&self.counts) {
+            let ends = ask(&self.asker, (input, topic), *count, Offset::End, ends::DEADLINE);
             answer.extend(ends.map_err(|reason| connect_error(&self.endpoint, &reason))?);
         }
         let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];
-        if answer.len() != self.topics.len() * self.partitions as usize {
+        if answer.len() != self.counts.iter().sum::<u32>() as usize {
             let reason = "some partitions have no leader, so where they end isn't known";
             return Err(connect_error(&self.endpoint, reason));
         }
@@ -127,7 +123,8 @@ impl KafkaSource {
                 ),
                 Topic::Here { .. } => continue,
             };
-            let to: Vec<_> = self.same_to.iter().map(|of| of[input].to_string()).collect();
+            let same_to = self.same_to.iter().take(self.counts[input] as usize);
+            let to: Vec<_> = same_to.map(|of| of[input].to_string()).collect();
             return Err(SourceError::Topics(format!(
                 "{}: {what}; when it was last seen as it was, it was read up to {} (offsets by partition). {ANEW}",
                 self.topics[input],
@@ -219,7 +216,8 @@ impl Source for KafkaSource {
 
     fn ever_held(&mut self, partition: u32) -> Result<bool, SourceError> {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        for topic in &self.topics {
+        let here = self.topics.iter().zip(&self.counts).filter(|(_, count)| partition < **count);
+        for (topic, _) in here {
             let asked = watermarks(&self.asker, topic, number, DEADLINE);
             let (_, high) =
                 asked.map_err(|error| connect_error(&self.endpoint, &error.to_string()))?;
@@ -378,8 +376,8 @@ fn partition_counts(
     endpoint: &KafkaEndpoint,
     asker: &BaseConsumer,
     topics: &[String],
-) -> Result<BTreeMap<String, u32>, SourceError> {
-    let mut counts = BTreeMap::new();
+) -> Result<Vec<u32>, SourceError> {
+    let mut counts = Vec::new();
     for topic in topics {
         let answer =
             metadata(asker, topic).map_err(|error| connect_error(endpoint, &error.to_string()))?;
@@ -390,7 +388,7 @@ fn partition_counts(
                 endpoint.brokers
             )));
         }
-        counts.insert(topic.clone(), u32::try_from(count).unwrap_or(u32::MAX));
+        counts.push(u32::try_from(count).unwrap_or(u32::MAX));
     }
     Ok(counts)
 }

@@ -75,7 +75,8 @@ impl Body {
                 | Entry::Closed(_)
                 | Entry::Lost(_)
                 | Entry::Lacks(_)
-                | Entry::Repeated { .. } => None,
+                | Entry::Repeated { .. }
+                | Entry::Feeds(_) => None,
             },
             Self::Evaluator(weighing) => match **weighing {
                 Weighing::Claim { nonce, .. } => Some(nonce),

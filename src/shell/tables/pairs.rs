@@ -40,7 +40,17 @@ pub(super) fn batch(
     for (at, dimension) in spec.dimensions.iter().enumerate() {
         columns.text(&format!("segment_{}", dimension.name), move |row| row.segment(at));
     }
-    columns.int("partition", |_| u64::from(task)).float("sampled", |row| Some(row.sampled)).batch()
+    columns.int("partition", |_| u64::from(task)).float("sampled", |row| Some(row.sampled));
+    if !spec.co_partitioned {
+        for (name, side) in SIDES {
+            let partition = move |row: &PairRow| {
+                let feed = usize::from(side(row)?.feed);
+                Some(i64::from(spec.feeds.partition(feed).unwrap_or(task)))
+            };
+            columns.some_int(&format!("{name}_partition"), partition);
+        }
+    }
+    columns.batch()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "latencies are below an hour")]

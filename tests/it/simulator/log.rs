@@ -337,7 +337,7 @@ fn append_step(body: &Body) -> Step {
             Entry::Claim { .. } => Step::AppendClaim,
             Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => Step::AppendFact,
             Entry::Vitals(_) => Step::AppendVitals,
-            Entry::Closed(_) | Entry::Repeated { .. } => Step::AppendClosed,
+            Entry::Closed(_) | Entry::Repeated { .. } | Entry::Feeds(_) => Step::AppendClosed,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Claim { .. } => Step::AppendClaim,

@@ -80,7 +80,8 @@ impl Said {
             | Entry::Fact(_)
             | Entry::Lost(_)
             | Entry::Lacks(_)
-            | Entry::Repeated { .. } => {}
+            | Entry::Repeated { .. }
+            | Entry::Feeds(_) => {}
         }
     }
 

@@ -148,6 +148,7 @@ fn row(number: i64) -> PairRow {
     let time = EventTime::from_us(START_US + number * 1_000_000);
     let side = |failed| PairSide {
         time,
+        feed: 0,
         offset: number,
         failed,
         label: (number % 3 != 0).then(|| Arc::from("fraud")),
