@@ -13,9 +13,10 @@ use clap::Args;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::words;
 use parallax::engine::Epoch;
-use parallax::model::entry::{Closed, Entry, Vitals, Weighing};
+use parallax::model::entry::{Closed, Entry, TimesSaid, Vitals, Weighing};
 use parallax::model::spec::RulesSpec;
 use parallax::model::time::EventTime;
+use parallax::model::times::{Tempo, Times};
 use parallax::shell::log::file::FileLog;
 use parallax::shell::log::kafka::{self, LogTopics};
 use parallax::shell::log::{Body, LogFrame, Stream};
@@ -187,7 +188,7 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
         ),
         Entry::Vitals(vitals) => ("vitals", seconds(vitals)),
         Entry::Closed(closed) => ("closed", panes(closed)),
-        Entry::Repeated { closed, .. } => ("repeated", panes(closed)),
+        Entry::Repeated(closed) => ("repeated", panes(closed)),
         Entry::Lost(loss) => (
             "lost",
             json!({
@@ -211,6 +212,7 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
                 "resume": points.resume.iter().map(|from| [from.offset, from.read_to]).collect::<Vec<_>>(),
             }),
         ),
+        Entry::Times(said) => ("times", times_said(said)),
     }
 }
 
@@ -246,6 +248,10 @@ fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
         }
         Weighing::Sent { sequence } => ("sent", json!({ "sequence": sequence })),
         Weighing::Change(rules) => ("change", rules_of(rules)),
+        Weighing::Asks { revision, tempo } => {
+            ("asks", json!({ "revision": revision, "tempo": tempo_of(tempo) }))
+        }
+        Weighing::Retimes(times) => ("retimes", times_of(times)),
         Weighing::State { bytes, files } => (
             "state",
             json!({
@@ -254,6 +260,31 @@ fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
             }),
         ),
     }
+}
+
+/// Pane, wait and skew in seconds.
+fn tempo_of(tempo: &Tempo) -> Value {
+    json!([tempo.pane.as_secs(), tempo.wait.as_secs(), tempo.skew.as_secs()])
+}
+
+fn times_of(times: &Times) -> Value {
+    json!({
+        "revision": times.revision,
+        "from_us": times.from.us(),
+        "tempo": tempo_of(&times.tempo),
+        "before": tempo_of(&times.before),
+    })
+}
+
+fn times_said(said: &TimesSaid) -> Value {
+    let mut value = times_of(&said.times);
+    if let Some(hold) = said.hold {
+        value["held_for"] = json!(hold.revision);
+        value["held_to_us"] = json!(hold.to.us());
+    }
+    value["heard"] = json!(said.heard.position);
+    value["config"] = json!(format!("{:016x}", said.config));
+    value
 }
 
 fn rules_of(rules: &RulesSpec) -> Value {

@@ -4,11 +4,14 @@
 //! running max; which are quarantined. Holds: a pure function of the partition's log and its facts;
 //! no more than `BELIEVED_AT` records wait. Knows nothing of: arms, joins, panes.
 //!
+//! Where `wait` changes, a record is late by the one of its own time, and a leap by that of the running max.
+//!
 //! A record more than `wait` ahead of the running max is a *leap*: it waits and doesn't move time.
 //! An ordinary record that raises the running max frees what is now within `wait` and quarantines
 //! the rest. Many waiting records that are spread like real traffic are believed (`believe`).
 
 use crate::model::time::{EventTime, Span};
+use crate::model::times::Times;
 
 /// From so many waiting records on, it is looked whether time has really leapt.
 const LOOKED_AT: usize = 16;
@@ -20,7 +23,7 @@ const BELIEVED_AT: usize = 65_536;
 /// Time of one partition.
 #[derive(Debug)]
 pub struct Clock<T> {
-    wait: Span,
+    times: Times,
     max: EventTime,
     waiting: Vec<Passed<T>>,
     /// Times of `waiting`, ascending: order statistics without sorting anew.
@@ -70,14 +73,19 @@ impl<T> Default for Freed<T> {
 impl<T> Clock<T> {
     /// A clock at `max`, with nothing waiting.
     #[must_use]
-    pub const fn new(wait: Span, max: EventTime) -> Self {
-        Self { wait, max, waiting: Vec::new(), sorted: Vec::new(), waits_since: None }
+    pub const fn new(times: Times, max: EventTime) -> Self {
+        Self { times, max, waiting: Vec::new(), sorted: Vec::new(), waits_since: None }
     }
 
-    /// How long after a request its record may still come.
+    /// How far a record may lie ahead without being a leap.
     #[must_use]
-    pub const fn wait(&self) -> Span {
-        self.wait
+    pub fn wait(&self) -> Span {
+        self.wait_at(self.max)
+    }
+
+    /// How long after a request of that time its record may still come.
+    fn wait_at(&self, time: EventTime) -> Span {
+        self.times.at(time).wait
     }
 
     /// The running max.
@@ -102,7 +110,7 @@ impl<T> Clock<T> {
     /// Whether a record that passed behind `before` came too late.
     #[must_use]
     pub fn is_late(&self, time: EventTime, before: EventTime) -> bool {
-        time < before.minus(self.wait)
+        time < before.minus(self.wait_at(time))
     }
 
     /// Takes a record; `keep` makes what is needed of it later, should it wait.
@@ -114,7 +122,7 @@ impl<T> Clock<T> {
         freed: &mut Freed<T>,
     ) -> Fate {
         let before = self.max;
-        if before.plus(self.wait) < time {
+        if before.plus(self.wait()) < time {
             self.waits_since.get_or_insert((offset, before));
             let at = self.sorted.partition_point(|&other| other <= time);
             self.sorted.insert(at, time);
@@ -125,7 +133,7 @@ impl<T> Clock<T> {
         if before < time {
             self.max = time;
             if !self.waiting.is_empty() {
-                self.quarantine_beyond(time.plus(self.wait), before, freed);
+                self.quarantine_beyond(time.plus(self.wait()), before, freed);
                 self.release(freed);
             }
         }
@@ -135,7 +143,7 @@ impl<T> Clock<T> {
     /// Obeys a fact: time passes to it, and what waits and isn't a leap any more is believed (at the
     /// `end` of a bounded input all of it).
     pub fn obey(&mut self, time: EventTime, end: bool, freed: &mut Freed<T>) {
-        let top = if end { EventTime::END } else { time.plus(self.wait) };
+        let top = if end { EventTime::END } else { time.plus(self.wait_at(time)) };
         self.release_up_to(top, freed);
         self.max = self.max.max(time);
     }
@@ -143,7 +151,7 @@ impl<T> Clock<T> {
     /// Whether a fact at `time` would free something that waits.
     #[must_use]
     pub fn would_free(&self, time: EventTime) -> bool {
-        self.sorted.first().is_some_and(|&first| first <= time.plus(self.wait))
+        self.sorted.first().is_some_and(|&first| first <= time.plus(self.wait_at(time)))
     }
 
     /// The running max if everything that waits were believed.
@@ -164,7 +172,7 @@ impl<T> Clock<T> {
         if count < BELIEVED_AT && !(LOOKED_AT <= count && self.is_spread(span)) {
             return;
         }
-        let top = middle.plus(span.times(4)).plus(self.wait);
+        let top = middle.plus(span.times(4)).plus(self.wait());
         let max = self.max;
         self.quarantine_beyond(top, max, freed);
         self.release(freed);
@@ -174,7 +182,7 @@ impl<T> Clock<T> {
     /// half of that span.
     fn is_spread(&self, span: Span) -> bool {
         let count = self.sorted.len();
-        span.times(2) >= self.wait
+        span.times(2) >= self.wait()
             && self.sorted[count / 8..=count / 2]
                 .windows(2)
                 .all(|pair| pair[1].since(pair[0]).times(2) <= span)

@@ -7,9 +7,15 @@
 )]
 
 use super::*;
+use crate::model::times::Tempo;
+
+/// A wait of 30 s.
+fn thirty() -> Times {
+    Times::always(Tempo { wait: Span::from_secs(30), ..Tempo::default() })
+}
 
 fn run(times: &[(f64, bool)]) -> [usize; 4] {
-    let mut clock = Clock::new(Span::from_secs(30), EventTime::START);
+    let mut clock = Clock::new(thirty(), EventTime::START);
     let (mut good_lost, mut passed, mut quarantined, mut late) = (0, 0, 0, 0);
     let mut count = |freed: Freed<bool>, clock: &Clock<bool>| {
         for record in freed.quarantined {
@@ -82,7 +88,7 @@ fn sparse_backlogs_and_silences_lose_nothing() {
 
 #[test]
 fn a_restart_begins_at_the_first_record_that_waits() {
-    let mut clock = Clock::new(Span::from_secs(30), EventTime::from_us(0));
+    let mut clock = Clock::new(thirty(), EventTime::from_us(0));
     let mut freed = Freed::default();
     assert_eq!(clock.start(5), (5, EventTime::from_us(0)));
     clock.feed(5, EventTime::from_us(90_000_000), || (), &mut freed);
@@ -94,7 +100,7 @@ fn a_restart_begins_at_the_first_record_that_waits() {
 
 #[test]
 fn a_fact_frees_what_is_no_leap_any_more_and_leaves_the_wrong_clock_waiting() {
-    let mut clock = Clock::new(Span::from_secs(30), EventTime::START);
+    let mut clock = Clock::new(thirty(), EventTime::START);
     let mut freed = Freed::default();
     for (offset, seconds) in [(0, 0), (1, 5), (2, 86_400), (3, 12)] {
         clock.feed(offset, EventTime::from_us(seconds * 1_000_000), || offset, &mut freed);

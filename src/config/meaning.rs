@@ -1,7 +1,7 @@
 //! What a pipeline file means, as numbers: two files with the same meaning have the same.
 //!
-//! In: a spec. Out: a hash of what tasks do, which no running pipeline changes, and one of everything.
-//! Holds: neither depends on where the pipeline runs, on how much it holds, or on its revision; the text that
+//! In: a spec. Out: a hash of what tasks do, one of what no running pipeline changes of it, and one of
+//! everything. Holds: none depends on where the pipeline runs, on how much it holds, or on its revision; the text that
 //! is hashed is written down here, so that a field that comes later doesn't give files of today another
 //! meaning. Knows nothing of: who compares them.
 
@@ -9,11 +9,26 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::spec::PipelineSpec;
+use crate::model::spec::{PipelineSpec, TimeSpec};
+use crate::model::times::{Tempo, Times};
 
 /// Hash of what tasks do: panes, pair rows, vitals and facts depend on it.
 pub(super) fn of_tasks(spec: &PipelineSpec) -> u64 {
     xxh3_64(format!("{:?}", OfTasks(spec)).as_bytes())
+}
+
+/// The same of a pipeline at another tempo.
+#[must_use]
+pub fn of_tasks_at(spec: &PipelineSpec, tempo: Tempo) -> u64 {
+    if tempo == spec.time.tempo() {
+        return spec.tasks_hash;
+    }
+    of_tasks(&spec.with_times(&Times::always(tempo)))
+}
+
+/// Hash of what tasks do but for their times.
+pub(super) fn of_lasting(spec: &PipelineSpec) -> u64 {
+    xxh3_64(format!("{:?}", OfLasting(spec)).as_bytes())
 }
 
 /// Hash of what tasks and the evaluator do.
@@ -23,20 +38,25 @@ pub(super) fn of_all(spec: &PipelineSpec) -> u64 {
 
 struct OfTasks<'a>(&'a PipelineSpec);
 
+struct OfLasting<'a>(&'a PipelineSpec);
+
 struct OfAll<'a>(&'a PipelineSpec);
 
-/// What stands first in both.
+/// What stands first in all.
 fn begin<'a, 'f>(
     f: &'a mut fmt::Formatter<'f>,
     name: &str,
     spec: &PipelineSpec,
+    time: Option<&TimeSpec>,
 ) -> fmt::DebugStruct<'a, 'f> {
     let mut text = f.debug_struct(name);
     text.field("name", &spec.name)
         .field("model", &spec.model)
-        .field("candidates", &spec.candidates)
-        .field("time", &spec.time)
-        .field("comparator", &spec.comparator)
+        .field("candidates", &spec.candidates);
+    if let Some(time) = time {
+        text.field("time", time);
+    }
+    text.field("comparator", &spec.comparator)
         .field("dimensions", &spec.dimensions)
         .field("labels", &spec.labels)
         .field("score_edges", &spec.score_edges)
@@ -50,19 +70,31 @@ fn begin<'a, 'f>(
 impl fmt::Debug for OfTasks<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
-        begin(f, "Tasks", spec)
-            .field("matches_sampled_ppm", &spec.matches_sampled_ppm)
-            .field("roll", &spec.roll)
-            .field("roll_rows", &spec.roll_rows)
-            .finish()
+        of_files(&mut begin(f, "Tasks", spec, Some(&spec.time)), spec).finish()
     }
+}
+
+impl fmt::Debug for OfLasting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(spec) = self;
+        of_files(&mut begin(f, "Lasting", spec, None), spec).finish()
+    }
+}
+
+fn of_files<'t, 'a, 'f>(
+    text: &'t mut fmt::DebugStruct<'a, 'f>,
+    spec: &PipelineSpec,
+) -> &'t mut fmt::DebugStruct<'a, 'f> {
+    text.field("matches_sampled_ppm", &spec.matches_sampled_ppm)
+        .field("roll", &spec.roll)
+        .field("roll_rows", &spec.roll_rows)
 }
 
 /// Logs from before rules could change carry this one.
 impl fmt::Debug for OfAll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
-        begin(f, "PipelineSpec", spec)
+        begin(f, "PipelineSpec", spec, Some(&spec.time))
             .field("rules", &spec.rules)
             .field("every_request", &spec.every_request)
             .field("certainty", &spec.certainty)

@@ -5,7 +5,7 @@
 //! shown. Knows nothing of: who runs the pipeline.
 
 pub mod endpoint;
-mod meaning;
+pub mod meaning;
 pub mod owned;
 pub mod problem;
 mod raw;

@@ -104,6 +104,7 @@ impl Checker {
             co_partitioned: raw.co_partitioned.unwrap_or(true),
             feeds: Feeds::default(),
             time,
+            changed: None,
             comparator,
             dimensions,
             labels: self.set(raw.labels.as_ref()),
@@ -127,10 +128,12 @@ impl Checker {
             dry_run: raw.control.dry_run.unwrap_or(true),
             config_hash: 0,
             tasks_hash: 0,
+            lasting_hash: 0,
             revision: self.revision(raw.revision.as_ref()),
         };
         self.whole_panes(&raw, &spec);
         (spec.config_hash, spec.tasks_hash) = (meaning::of_all(&spec), meaning::of_tasks(&spec));
+        spec.lasting_hash = meaning::of_lasting(&spec);
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
     }
@@ -138,7 +141,7 @@ impl Checker {
     fn revision(&mut self, raw: Option<&Spanned<u32>>) -> u32 {
         let Some(revision) = raw else { return 1 };
         if revision.value == 0 {
-            let cure = "raise it by one with each change of the rules";
+            let cure = "raise it by one with each change of rules or times";
             self.problem(revision, 1, "revisions count from 1".into(), cure);
         }
         revision.value

@@ -32,9 +32,11 @@ fn decoder(comparator: Comparator) -> Decoder {
         held_max: 0,
         dry_run: true,
         config_hash: 0,
+        changed: None,
         tasks_hash: 0,
         co_partitioned: true,
         feeds: crate::model::feeds::Feeds::default(),
+        lasting_hash: 0,
         revision: 1,
     })
 }

@@ -172,6 +172,9 @@ impl Comparison {
     fn roll_before(&mut self, spec: &PipelineSpec, pane: EventTime) -> Option<Rolled> {
         let from = self.open_from();
         let end = from.floor(spec.roll).plus(spec.roll).min(from.floor(DAY).plus(DAY));
+        // All rows of a file were made at one tempo.
+        let change = spec.changed.map(|times| times.from).filter(|change| from < *change);
+        let end = change.map_or(end, |change| end.min(change));
         let full = spec.roll_rows as usize <= self.rows.len();
         if end <= pane || full { self.roll() } else { None }
     }
@@ -198,19 +201,19 @@ impl Comparison {
         if start == EventTime::START {
             return pane;
         }
-        let skew = spec.time.skew;
-        let end = start.plus(spec.time.pane);
-        let closes_at = end.plus(skew).plus(spec.time.wait);
+        let times = spec.times();
+        let end = times.end_of(start);
+        let closes_at = times.closes_at(end);
         pane.fact_touched =
             [primary, candidate].into_iter().flatten().any(|inlet| inlet.is_touched(closes_at));
-        let span = (start.minus(skew.times(3)), end.plus(skew));
+        let span = (start.minus(times.look_back()), end.plus(times.reach()));
         let Workspace { join, tally, keys: [ours, theirs], words } = work;
         let (p, c) = (slice(primary, span, ours), slice(candidate, span, theirs));
         if self.rows_to <= start || self.closed_to <= start {
             let keep_rows = self.rows_to <= start;
             let lacks = self.may_lack(start);
             let mut rows = Vec::new();
-            join.run((start, end), skew, [ours, theirs], |joined| {
+            join.run((start, end), &times, [ours, theirs], |joined| {
                 count(spec, &mut pane, tally, (&p, &c), joined, lacks);
                 // Where records are missing, one without counterpart says nothing of who answered.
                 let is_pair = matches!(joined, Joined::Pair { .. } | Joined::Duplicate { .. });

@@ -29,8 +29,7 @@ impl Task {
             let parked = self.comparisons[at].parked.clone();
             let parked = parked.unwrap_or_else(|| self.resumes_at(at));
             let closed = self.word(at, parked);
-            let config = self.spec.tasks_hash;
-            self.effects.push_back(Effect::Append(Entry::Repeated { config, closed }));
+            self.effects.push_back(Effect::Append(Entry::Repeated(closed)));
         }
     }
 }

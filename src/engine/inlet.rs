@@ -13,6 +13,7 @@ use crate::model::entry::{Fact, ResumePoint};
 use crate::model::observation::Observation;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
+use crate::model::times::Times;
 use crate::tally::held::Held;
 use crate::vitals::VitalsCounter;
 
@@ -25,7 +26,7 @@ const LAGS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Inlet {
     input: u8,
-    pane: Span,
+    times: Times,
     clock: Clock<Kept>,
     freed: Freed<Kept>,
     pub(super) held: Held,
@@ -115,16 +116,17 @@ pub(super) enum Timed<'a> {
 
 impl Inlet {
     pub(super) fn new(spec: &PipelineSpec, from: ResumePoint, facts: &[Fact], vitals: i64) -> Self {
+        let times = spec.times();
         let mut pending: Vec<_> =
             facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
         // At one offset in the order in which they were stated, whatever part of the log was read.
         pending.sort_by_key(|fact| (fact.offset, fact.end, fact.time));
         let mut inlet = Self {
             input: from.input,
-            pane: spec.time.pane,
-            clock: Clock::new(spec.time.wait, from.max),
+            times,
+            clock: Clock::new(times, from.max),
             freed: Freed::default(),
-            held: Held::new(spec.time.pane),
+            held: Held::new(times),
             side: BTreeMap::new(),
             vitals: VitalsCounter::new(&spec.dimensions, vitals),
             bounds: VecDeque::from([Bound {
@@ -406,7 +408,7 @@ impl Inlet {
 
     /// The counts of the pane of `max`, into which the record at `offset` goes.
     fn side_at(&mut self, max: EventTime, offset: i64) -> &mut Side {
-        let side = self.side.entry(max.floor(self.pane)).or_default();
+        let side = self.side.entry(self.times.pane_of(max)).or_default();
         side.offsets = Some(include(side.offsets, (offset, offset)));
         side
     }

@@ -67,7 +67,7 @@ impl Task {
         let facts = parked.facts.iter().filter(|f| f.input == point.input && f.offset <= first);
         let mut max = facts.map(|fact| fact.time).fold(point.max, EventTime::max);
         if of.closed_to != EventTime::START && of.resume[place].read_to <= first {
-            max = max.max(of.closed_to.plus(self.spec.time.wait).plus(self.spec.time.skew));
+            max = max.max(self.spec.times().closes_at(of.closed_to));
         }
         self.flush_vitals();
         self.write_loss(Loss {
@@ -122,8 +122,7 @@ impl Task {
         let reads = |c: &&Comparison| self.spec.feeds.reads(usize::from(c.number), input);
         let users = self.comparisons.iter().filter(reads);
         for comparison in users.filter(|c| all_read && c.closed_to != EventTime::START) {
-            let time = self.spec.time;
-            max = max.max(comparison.closed_to.plus(time.wait).plus(time.skew));
+            max = max.max(self.spec.times().closes_at(comparison.closed_to));
         }
         max
     }

@@ -11,6 +11,7 @@ mod inlet;
 mod losing;
 mod parking;
 mod recover;
+mod retiming;
 mod rows;
 mod status;
 mod task;

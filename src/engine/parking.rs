@@ -50,6 +50,7 @@ impl Task {
         );
         behind.parks = false;
         behind.counts = false;
+        behind.hold = self.hold;
         for (mine, theirs) in self.comparisons.iter().zip(&mut behind.comparisons) {
             theirs.closed_to = mine.closed_to;
             theirs.rows_to = mine.rows_to;
@@ -133,7 +134,7 @@ impl Task {
 
     /// The inputs whose time keeps a parked comparison from being caught up with.
     pub(super) fn feeds_behind(&self, at: usize) -> impl Iterator<Item = usize> {
-        let times = self.times(at);
+        let times = self.reached(at);
         let furthest = times.clone().map(|(_, time)| time).max().unwrap_or_default();
         let lead = self.spec.time.lead;
         let is_behind = move |time: EventTime| lead < furthest.since(time).times(2);
@@ -142,7 +143,7 @@ impl Task {
 
     /// How far the inputs of a comparison are apart in time.
     fn apart(&self, at: usize) -> Span {
-        let times = || self.times(at).map(|(_, time)| time);
+        let times = || self.reached(at).map(|(_, time)| time);
         match (times().min(), times().max()) {
             (Some(first), Some(last)) => last.since(first),
             _ => Span::ZERO,
@@ -150,7 +151,7 @@ impl Task {
     }
 
     /// The time of each input of a comparison; one that has shown nothing yet is where the others began.
-    fn times(&self, at: usize) -> impl Iterator<Item = (usize, EventTime)> + Clone {
+    fn reached(&self, at: usize) -> impl Iterator<Item = (usize, EventTime)> + Clone {
         let feeds = || self.spec.feeds.of(at).map(|feed| (feed, &self.inlets[feed]));
         let shown = feeds().filter(|(_, inlet)| inlet.max() != EventTime::START);
         let began = shown.map(|(_, inlet)| inlet.first()).min().unwrap_or_default();

@@ -12,6 +12,7 @@ use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, ResumePoint
 use crate::model::feeds::Feeds;
 use crate::model::loss::{Lack, Lacks, Loss};
 use crate::model::time::EventTime;
+use crate::model::times::{Hold, Times};
 
 /// One frame of a log: an entry and the epoch of the owner who wrote it.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,6 +63,10 @@ pub(super) struct Recovered {
     lacks: BTreeMap<(u8, u8), Lacks>,
     /// By comparison where its next closed panes say to read again, if it has several feeds of an arm.
     points: BTreeMap<u8, Vec<ResumePoint>>,
+    /// The times that its owners went by, if they said.
+    pub(super) times: Option<Times>,
+    /// How far they closed.
+    pub(super) hold: Option<Hold>,
 }
 
 /// What matters of the last entry that closed panes.
@@ -86,6 +91,7 @@ impl Recovered {
         for entry in entries {
             match entry {
                 Entry::Claim { .. } => {}
+                Entry::Times(said) => (state.times, state.hold) = (Some(said.times), said.hold),
                 Entry::Fact(fact) => state.add_fact(*fact),
                 Entry::Vitals(vitals) => {
                     for (input, arm) in (0..).zip(&vitals.arms) {
@@ -94,7 +100,7 @@ impl Recovered {
                         }
                     }
                 }
-                Entry::Closed(closed) | Entry::Repeated { closed, .. } => state.close(closed),
+                Entry::Closed(closed) | Entry::Repeated(closed) => state.close(closed),
                 Entry::Lost(loss) => state.lose(loss, feeds, comparisons),
                 Entry::Lacks(Lack { comparison, input, until, to }) => {
                     state.lacks.entry((*comparison, *input)).or_default().end(*until, *to);

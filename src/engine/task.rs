@@ -14,6 +14,7 @@ use super::closing::{Comparison, Parked, Rolled, Workspace};
 use super::effect::{DeadLetter, Differs, Effect, Input};
 use super::inlet::{Inlet, Timed};
 use super::recover::Recovered;
+use super::retiming::at_times;
 use super::status::{ComparisonStatus, InputStatus, TaskStatus};
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
@@ -23,6 +24,7 @@ use crate::model::entry::{
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
+use crate::model::times::Hold;
 use crate::tally::PaneTally;
 
 /// Records that were older than this when they were read are a backlog.
@@ -49,6 +51,8 @@ pub struct Task {
     pub(super) counts: bool,
     /// Losses on their way through the log.
     pub(super) losses_in_flight: usize,
+    /// How far it closes, while a change of its times is on its way.
+    pub(super) hold: Option<Hold>,
 }
 
 impl Task {
@@ -62,6 +66,7 @@ impl Task {
         in_place: &BTreeSet<String>,
     ) -> Self {
         let state = Recovered::read(log, &spec.feeds, spec.candidates.len());
+        let spec = state.times.map_or_else(|| Arc::clone(&spec), |times| at_times(&spec, &times));
         let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| {
             let fresh = Comparison::new(number, &spec.feeds);
             let feeds = || fresh.resume.iter().map(|point| point.input);
@@ -87,7 +92,7 @@ impl Task {
             (begins_at(&comparisons, number, |c| is_parked(c.number), vitals), vitals)
         };
         let mut task = Self::begin(Arc::clone(&spec), partition, point, &state.facts);
-        task.comparisons = comparisons;
+        (task.comparisons, task.hold) = (comparisons, state.hold);
         task.look_for_ends();
         for (at, number) in (0..spec.candidates.len()).zip(0_u8..) {
             if let Some(last) = state.closed.get(&number).filter(|_| is_parked(number)) {
@@ -138,6 +143,7 @@ impl Task {
             parks: true,
             counts: true,
             losses_in_flight: 0,
+            hold: None,
         }
     }
 
@@ -377,13 +383,7 @@ impl Task {
     /// How far a comparison can be closed, given each input's time.
     fn frontier(&self, comparison: usize, time: impl Fn(&Inlet) -> EventTime) -> EventTime {
         let times = self.spec.feeds.of(comparison).map(|feed| time(&self.inlets[feed]));
-        let TimeBack { wait, skew, pane } = self.time_back();
-        times.min().unwrap_or_default().minus(wait).minus(skew).floor(pane)
-    }
-
-    fn time_back(&self) -> TimeBack {
-        let time = self.spec.time;
-        TimeBack { wait: time.wait, skew: time.skew, pane: time.pane }
+        self.within_hold(self.spec.times().frontier(times.min().unwrap_or_default()))
     }
 
     fn close(&mut self, at: usize, to: EventTime) {
@@ -401,7 +401,7 @@ impl Task {
         for Rolled { from, rows } in rolled {
             let last = rows.last().map_or(from, |row| row.pane);
             let name = self.file_name(at, from, last);
-            let file = PairFile { from, to: last.plus(self.spec.time.pane), name: name.clone() };
+            let file = PairFile { from, to: self.spec.times().end_of(last), name: name.clone() };
             self.comparisons[at].named.push_back(file);
             self.effects.push_back(Effect::Stage { name, comparison: number, rows });
         }
@@ -465,7 +465,7 @@ impl Task {
 
     fn file_name(&self, at: usize, from: EventTime, last: EventTime) -> String {
         let candidate = &self.spec.candidates[at];
-        let end = last.plus(self.spec.time.pane);
+        let end = self.spec.times().end_of(last);
         let partition = self.partition;
         format!("pairs-{candidate}-{partition:04}-{}-{}.parquet", from.us() / 1000, end.us() / 1000)
     }
@@ -473,18 +473,18 @@ impl Task {
     /// Everything of a comparison from here on is needed when it is read again.
     pub(super) fn need(&self, at: usize) -> EventTime {
         let comparison = &self.comparisons[at];
-        comparison.closed_to.min(comparison.rows_from()).minus(self.spec.time.skew.times(3))
+        comparison.closed_to.min(comparison.rows_from()).minus(self.look_back())
     }
 
     /// Frees what no comparison needs any more.
     pub(super) fn forget(&mut self) {
+        let look_back = self.look_back();
         for (input, inlet) in self.inlets.iter_mut().enumerate() {
             let users = || {
                 let feeds = &self.spec.feeds;
                 let reads = |c: &&Comparison| feeds.reads(usize::from(c.number), input);
                 self.comparisons.iter().filter(|c| c.parked.is_none()).filter(reads)
             };
-            let look_back = self.spec.time.skew.times(3);
             let records = users().map(|c| c.closed_to.min(c.rows_to)).min();
             let panes = users().map(|c| c.closed_to).min();
             let need = users().map(|c| c.closed_to.min(c.rows_from())).min();
@@ -525,9 +525,9 @@ impl Task {
                 if idle { inlet.max().max(time) } else { inlet.max() }
             });
             if self.is_worth_closing(at, to, needed.get(at).copied()) {
-                let TimeBack { wait, skew, .. } = self.time_back();
+                let closes_at = self.spec.times().closes_at(to);
                 for input in self.spec.feeds.of(at) {
-                    let behind = self.inlets[input].max() < to.plus(wait).plus(skew);
+                    let behind = self.inlets[input].max() < closes_at;
                     state[input] |= stands[input] && behind;
                 }
             }
@@ -610,13 +610,6 @@ pub(super) fn begins_at(
         let max = points(&|_| true).iter().map(|point| point.max).max().unwrap_or_default();
         ResumePoint { input, offset: vitals, max, read_to: 0, marks: 0 }
     })
-}
-
-/// The spans that a frontier lies behind the clocks.
-struct TimeBack {
-    wait: Span,
-    skew: Span,
-    pane: Span,
 }
 
 /// What a record leaves behind, so that who reads it again knows it: its id, or its bytes where none

@@ -2,16 +2,18 @@
 //!
 //! In: the keys of both arms around some panes. Out: each primary as a pair or unmatched, each
 //! candidate without primary as an orphan, each later copy as a duplicate. Holds: the result
-//! depends on the keys alone, not on the order in which they were read; a pair is unique, because
-//! two firsts of an arm with one id lie more than 2 × skew apart. Knows nothing of: answers, rules.
+//! depends on the keys alone, not on the order in which they were read; a pair, whose times lie at most
+//! the lower of their skews apart, is unique, because two firsts of an arm with one id lie further apart
+//! than both their skews together. Knows nothing of: answers, rules.
 //!
-//! For panes from `from` to `to` the keys of [from − 3 × skew, to + skew) are needed: a pair
-//! reaches one skew, and whether its far side was a first reaches two more.
+//! For panes from `from` to `to` the keys of [from − 3 × skew, to + skew) are needed, by the larger of
+//! two skews: a pair reaches one skew, and whether its far side was a first reaches two more.
 
 use hashbrown::{HashMap, HashTable};
 
 use crate::model::key::{Key, Place};
-use crate::model::time::{EventTime, Span};
+use crate::model::time::EventTime;
+use crate::model::times::Times;
 
 /// What became of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,36 +75,36 @@ impl Join {
     pub fn run(
         &mut self,
         (from, to): (EventTime, EventTime),
-        skew: Span,
+        times: &Times,
         [primary, candidate]: [&mut Vec<Key>; 2],
         mut emit: impl FnMut(Joined),
     ) {
         self.unreadable.clear();
         let within = |time: EventTime| from <= time && time < to;
-        self.primary.fill(primary, skew, &mut self.last_seen, None, |time| {
+        self.primary.fill(primary, times, &mut self.last_seen, None, |time| {
             if within(time) {
                 emit(Joined::Duplicate { primary: true, time });
             }
         });
         let unreadable = Some(&mut self.unreadable);
-        self.candidate.fill(candidate, skew, &mut self.last_seen, unreadable, |time| {
+        self.candidate.fill(candidate, times, &mut self.last_seen, unreadable, |time| {
             if within(time) {
                 emit(Joined::Duplicate { primary: false, time });
             }
         });
         for (key, _) in self.primary.keys.iter().filter(|(key, _)| within(key.time)) {
             let time = key.time;
-            emit(match self.candidate.near(key, skew) {
+            emit(match self.candidate.near(key, times) {
                 Some(other) => Joined::Pair { primary: key.place, candidate: other.place, time },
                 None => Joined::Unmatched {
                     primary: key.place,
                     time,
-                    unreadable: self.unreadable.near(key, skew).is_some(),
+                    unreadable: self.unreadable.near(key, times).is_some(),
                 },
             });
         }
         for (key, _) in self.candidate.keys.iter().filter(|(key, _)| within(key.time)) {
-            if self.primary.near(key, skew).is_none() {
+            if self.primary.near(key, times).is_none() {
                 emit(Joined::Orphan { candidate: key.place, time: key.time });
             }
         }
@@ -119,7 +121,7 @@ impl Firsts {
     fn fill(
         &mut self,
         keys: &mut [Key],
-        skew: Span,
+        times: &Times,
         last_seen: &mut HashMap<u128, EventTime>,
         mut unreadable: Option<&mut Self>,
         mut duplicate: impl FnMut(EventTime),
@@ -134,9 +136,23 @@ impl Firsts {
                 }
                 continue;
             }
-            match last_seen.insert(key.id, key.time) {
-                Some(last) if key.time.since(last) <= skew.times(2) => duplicate(key.time),
-                _ => self.push(*key),
+            // How far the earlier ones of its id reach: with one skew, the last one reaches furthest.
+            let skew = times.at(key.time).skew;
+            let reaches = key.time.plus(skew);
+            match last_seen.get_mut(&key.id) {
+                Some(reached) => {
+                    let is_copy = key.time.minus(skew) <= *reached;
+                    *reached = reaches.max(*reached);
+                    if is_copy {
+                        duplicate(key.time);
+                    } else {
+                        self.push(*key);
+                    }
+                }
+                None => {
+                    last_seen.insert(key.id, reaches);
+                    self.push(*key);
+                }
             }
         }
     }
@@ -156,13 +172,14 @@ impl Firsts {
         self.keys.push((key, next));
     }
 
-    /// The key of the same id at most `skew` away.
-    fn near(&self, key: &Key, skew: Span) -> Option<&Key> {
+    /// The key of the same id at most a skew away.
+    fn near(&self, key: &Key, times: &Times) -> Option<&Key> {
         let same =
             |other: &u32| self.keys.get(*other as usize).is_some_and(|(k, _)| k.id == key.id);
         let mut at = self.heads.find(short(key.id), same).copied();
         while let Some((other, next)) = at.and_then(|at| self.keys.get(at as usize)) {
-            if other.time.since(key.time).max(key.time.since(other.time)) <= skew {
+            let apart = other.time.since(key.time).max(key.time.since(other.time));
+            if apart <= times.skew_of(key.time, other.time) {
                 return Some(other);
             }
             at = Some(*next);
@@ -180,6 +197,8 @@ const fn short(id: u128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::Span;
+    use crate::model::times::Tempo;
 
     fn key(id: u128, seconds: i64, offset: i64) -> Key {
         let time = EventTime::from_us(seconds * 1_000_000);
@@ -187,10 +206,18 @@ mod tests {
         Key { time, feed: 0, offset, id, unreadable: false, place: Place { pane: 0, index } }
     }
 
-    fn run(mut primary: Vec<Key>, mut candidate: Vec<Key>) -> Vec<String> {
+    fn skew(seconds: i64) -> Tempo {
+        Tempo { skew: Span::from_secs(seconds), ..Tempo::default() }
+    }
+
+    fn run(primary: Vec<Key>, candidate: Vec<Key>) -> Vec<String> {
+        run_at(&Times::always(skew(5)), primary, candidate)
+    }
+
+    fn run_at(times: &Times, mut primary: Vec<Key>, mut candidate: Vec<Key>) -> Vec<String> {
         let mut seen = Vec::new();
         let all = (EventTime::from_us(0), EventTime::from_us(100_000_000));
-        Join::default().run(all, Span::from_secs(5), [&mut primary, &mut candidate], |joined| {
+        Join::default().run(all, times, [&mut primary, &mut candidate], |joined| {
             seen.push(match joined {
                 Joined::Pair { primary, candidate, .. } => {
                     format!("{}+{}", primary.index, candidate.index)
@@ -226,6 +253,23 @@ mod tests {
     fn a_chain_of_copies_stays_one_request() {
         let seen = run(vec![key(1, 10, 0), key(1, 19, 1), key(1, 28, 2)], vec![]);
         assert_eq!(seen, ["dup true 19", "dup true 28", "0-false"]);
+    }
+
+    #[test]
+    fn across_a_change_a_pair_lies_within_both_skews_and_stays_unique() {
+        let from = EventTime::from_us(50_000_000);
+        let times = Times { revision: 2, before: skew(10), from, tempo: skew(1) };
+        let seen = run_at(
+            &times,
+            vec![key(1, 45, 0), key(2, 49, 1), key(3, 48, 2), key(3, 50, 3), key(3, 57, 4)],
+            vec![key(1, 41, 0), key(2, 50, 1), key(9, 60, 2), key(3, 51, 3)],
+        );
+        // A copy is told by the skew of what it is a copy of, even with another copy in between.
+        let copies = ["dup true 50", "dup true 57"];
+        assert_eq!(
+            seen,
+            [&copies[..], &["0+0", "2-false", "1+1", "orphan 3", "orphan 2"]].concat()
+        );
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::loss::{Lack, Loss};
 use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
 use super::time::{EventTime, Span};
+use super::times::{Hold, Tempo, Times};
 use crate::stats::histogram::CoarseLatency;
 
 /// "This input stood at its end at `offset`, time may pass to `time`": not derivable from the
@@ -296,6 +297,28 @@ pub struct Vitals {
     pub catching_up: bool,
 }
 
+/// By which times a task's owner goes; the last one counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TimesSaid {
+    /// All of them.
+    pub times: Times,
+    /// How far it closes, while a change is on its way.
+    pub hold: Option<Hold>,
+    /// Up to where it had heard the evaluator.
+    pub heard: Heard,
+    /// Hash of what it does but for its times.
+    pub config: u64,
+}
+
+/// How far the evaluator's stream was heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Heard {
+    /// Position of the last frame.
+    pub position: u64,
+    /// The epoch in force there.
+    pub epoch: u64,
+}
+
 /// One entry of a task's log.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Entry {
@@ -317,15 +340,12 @@ pub enum Entry {
     /// Panes may lack them.
     Lacks(Lack),
     /// A comparison's last word again, so that a log that forgets what is old keeps it. All that was written
-    /// before it had been read back: nothing further back is needed.
-    Repeated {
-        /// See `Claim`.
-        config: u64,
-        /// No pane is in it.
-        closed: Closed,
-    },
+    /// before it had been read back: nothing further back is needed. No pane is in it.
+    Repeated(Closed),
     /// Where to re-read what the next closed panes, or the next repeated word, came from.
     Feeds(FeedPoints),
+    /// By which times this owner goes.
+    Times(TimesSaid),
 }
 
 impl Entry {
@@ -333,13 +353,14 @@ impl Entry {
     #[must_use]
     pub const fn word(&self) -> Option<&Closed> {
         match self {
-            Self::Closed(closed) | Self::Repeated { closed, .. } => Some(closed),
+            Self::Closed(closed) | Self::Repeated(closed) => Some(closed),
             Self::Claim { .. }
             | Self::Fact(_)
             | Self::Vitals(_)
             | Self::Lost(_)
             | Self::Lacks(_)
-            | Self::Feeds(_) => None,
+            | Self::Feeds(_)
+            | Self::Times(_) => None,
         }
     }
 }
@@ -387,14 +408,28 @@ pub enum Weighing {
     /// What follows is weighed under these rules, if their revision is the highest so far. Older logs hold
     /// none: in them the rules never changed.
     Change(RulesSpec),
+    /// A pipeline file asks for another tempo: tasks say how far they close until they hear more.
+    Asks {
+        /// Its revision.
+        revision: u32,
+        /// What it asks for.
+        tempo: Tempo,
+    },
+    /// Tasks go by these times, if their revision is the highest so far; the first one says how it was from
+    /// the beginning. Older logs hold none: in them times never changed.
+    Retimes(Times),
 }
 
 impl Weighing {
-    /// Whether it says what is weighed next, or under which rules.
+    /// Whether it says what is weighed next, or under which rules and times.
     #[must_use]
     pub const fn is_command(&self) -> bool {
         match self {
-            Self::Cut { .. } | Self::Panes { .. } | Self::Change(_) => true,
+            Self::Cut { .. }
+            | Self::Panes { .. }
+            | Self::Change(_)
+            | Self::Asks { .. }
+            | Self::Retimes(_) => true,
             Self::Claim { .. } | Self::Sent { .. } | Self::State { .. } => false,
         }
     }
@@ -404,6 +439,15 @@ impl Weighing {
     pub const fn rules(&self) -> Option<&RulesSpec> {
         match self {
             Self::Change(rules) => Some(rules),
+            _ => None,
+        }
+    }
+
+    /// The times that it puts in force, if it does.
+    #[must_use]
+    pub const fn times(&self) -> Option<&Times> {
+        match self {
+            Self::Retimes(times) => Some(times),
             _ => None,
         }
     }

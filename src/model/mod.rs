@@ -18,3 +18,4 @@ pub mod signal;
 pub mod spec;
 pub mod tally;
 pub mod time;
+pub mod times;

@@ -134,6 +134,8 @@ pub struct WindowRow {
 pub struct PaneRow {
     /// Which candidate.
     pub comparison: u8,
+    /// The pane's length.
+    pub size: Span,
     /// The merged pane.
     pub pane: Pane,
 }

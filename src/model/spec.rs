@@ -2,7 +2,7 @@
 //!
 //! In: a resolved pipeline file. Out: plain data that can't hold nonsense. Holds: pane divides every
 //! window; at least one candidate; at most `DIMENSIONS_MAX` dimensions; what may change while the pipeline
-//! runs is `RulesSpec`, all else is what its tasks do. Knows nothing of: YAML.
+//! runs is `RulesSpec` and `TimeSpec`, all else lasts. Knows nothing of: YAML.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::feeds::{Feeds, TooManyFeeds};
 use super::rule::Rule;
 use super::time::Span;
+use super::times::{Tempo, Times};
 
 /// A pipeline's meaning: what decides results. Where it runs is in `config::endpoint`.
 #[derive(Clone, PartialEq, Debug)]
@@ -25,8 +26,10 @@ pub struct PipelineSpec {
     pub co_partitioned: bool,
     /// Which inputs a task has; told by the topics where they aren't co-partitioned.
     pub feeds: Feeds,
-    /// Time and join.
+    /// Time and join; of a pipeline that runs, as the newest tempo of its log says.
     pub time: TimeSpec,
+    /// The tempos of its log, where they say more than `time`.
+    pub changed: Option<Times>,
     /// How two answers are compared.
     pub comparator: Comparator,
     /// Dimensions that split reports.
@@ -59,7 +62,9 @@ pub struct PipelineSpec {
     pub config_hash: u64,
     /// Hash of what tasks do: of all of the above but what `RulesSpec` holds.
     pub tasks_hash: u64,
-    /// Which version of the rules; no part of a hash.
+    /// Hash of what tasks do but for `time`: of what no running pipeline changes.
+    pub lasting_hash: u64,
+    /// Which version of rules and tempo; no part of a hash.
     pub revision: u32,
 }
 
@@ -112,8 +117,23 @@ impl PipelineSpec {
     pub fn routed(&self, partitions: &[u32]) -> Result<Self, TooManyFeeds> {
         let feeds = Feeds::routed(partitions)?;
         let told: Vec<u8> = partitions.iter().flat_map(|count| count.to_le_bytes()).collect();
-        let tasks_hash = xxh3_64_with_seed(&told, self.tasks_hash);
-        Ok(Self { feeds, tasks_hash, ..self.clone() })
+        let [tasks_hash, lasting_hash] =
+            [self.tasks_hash, self.lasting_hash].map(|hash| xxh3_64_with_seed(&told, hash));
+        Ok(Self { feeds, tasks_hash, lasting_hash, ..self.clone() })
+    }
+
+    /// The tempos that it goes by.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.changed.unwrap_or_else(|| Times::always(self.time.tempo()))
+    }
+
+    /// The same pipeline at these tempos.
+    #[must_use]
+    pub fn with_times(&self, times: &Times) -> Self {
+        let Tempo { pane, wait, skew } = times.tempo;
+        let time = TimeSpec { pane, wait, skew, ..self.time };
+        Self { time, changed: Some(*times), ..self.clone() }
     }
 
     /// What the evaluator does.
@@ -168,6 +188,14 @@ pub struct TimeSpec {
     pub idle_after: Span,
     /// How far one arm may lead the other before it is held back.
     pub lead: Span,
+}
+
+impl TimeSpec {
+    /// What may change while a pipeline runs, and changes results.
+    #[must_use]
+    pub const fn tempo(&self) -> Tempo {
+        Tempo { pane: self.pane, wait: self.wait, skew: self.skew }
+    }
 }
 
 /// How two predictions are compared.

@@ -75,7 +75,9 @@ impl EventTime {
 pub const DAY: Span = Span::from_secs(86_400);
 
 /// A length of event time in microseconds, zero or more.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
 pub struct Span {
     us: i64,
 }

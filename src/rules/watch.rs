@@ -19,7 +19,7 @@ use crate::model::finding::{Basis, Finding, Share, Shown};
 use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
-use crate::model::time::EventTime;
+use crate::model::time::{EventTime, Span};
 use crate::stats::detector::Detector;
 use crate::stats::grid::{RateGrid, log_mean_exp, sample_needed};
 
@@ -196,6 +196,14 @@ impl Watch {
         )]
         let needed = needed.filter(|n| n.is_finite()).map(|n| n.ceil() as u64);
         Finding::Undecided { candidate: self.total, log_evidence, log_threshold, needed }
+    }
+
+    /// Panes change their length: where more of them come in the stated interval, each must show more; where
+    /// less come, it stays as it is, which errs on the safe side.
+    pub fn change_panes(&mut self, before: Span, after: Span) {
+        if self.basis == Basis::Panes && after < before {
+            self.thresholds.detector += (before.as_secs() / after.as_secs()).ln();
+        }
     }
 
     /// Weakens a shown rule so that it can be shown again: it was read from a backlog.

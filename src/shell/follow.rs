@@ -5,7 +5,7 @@
 //! order, under the rules of the log; vitals that come out otherwise mean other records, and stop it.
 //! Knows nothing of: the host's clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
@@ -16,7 +16,7 @@ use super::replay::begin;
 use super::source::Source;
 use super::stop::Stop;
 use crate::engine;
-use crate::model::entry::{Entry, Fact, Vitals, Weighing};
+use crate::model::entry::{Entry, Fact, Heard, TimesSaid, Vitals, Weighing};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 
@@ -28,6 +28,8 @@ const BATCH: usize = 1024;
 pub struct Recorded {
     /// Facts by task.
     facts: Vec<Vec<Fact>>,
+    /// By which times each task went in the end, if it said: they hold for the whole run.
+    times: Vec<Option<TimesSaid>>,
     /// Seconds of vitals by task, in order.
     vitals: Vec<VecDeque<Vitals>>,
     /// What was weighed, in order, and where rules changed.
@@ -44,10 +46,11 @@ impl Recorded {
         spec: &PipelineSpec,
         tasks: u32,
     ) -> Result<Self> {
-        let (mut facts, mut vitals) = (Vec::new(), Vec::new());
+        let (mut facts, mut times, mut vitals) = (Vec::new(), Vec::new(), Vec::new());
         for task in 0..tasks {
             let (mut of_task, mut seconds) = (Vec::new(), VecDeque::new());
-            let (mut claimed, mut writer) = (None, None);
+            let (mut claimed, mut writer, mut said) = (None, None, None);
+            let mut changes = BTreeSet::new();
             for frame in valid(frames.remove(&Stream::Task(task)).unwrap_or_default()) {
                 let Body::Task(entry) = frame.body else { continue };
                 if !matches!(*entry, Entry::Claim { .. }) {
@@ -57,17 +60,25 @@ impl Recorded {
                     Entry::Claim { config, .. } => claimed = Some(config),
                     Entry::Fact(fact) => of_task.push(fact),
                     Entry::Vitals(second) => seconds.push_back(second),
-                    Entry::Closed(_)
-                    | Entry::Lacks(_)
-                    | Entry::Repeated { .. }
-                    | Entry::Feeds(_) => {}
+                    Entry::Closed(_) | Entry::Lacks(_) | Entry::Repeated(_) | Entry::Feeds(_) => {}
+                    Entry::Times(times) => {
+                        said = Some(times);
+                        changes.extend((0 < times.times.revision).then_some(times.times.revision));
+                    }
                     Entry::Lost(_) => bail!(
                         "the recorded run lost records of partition {task} and went on without them; it can't be \
                          replayed from its sources"
                     ),
                 }
             }
-            let other = writer.filter(|config| !spec.does_what(*config)).unwrap_or_default();
+            let is_it = |said: TimesSaid| said.config == spec.lasting_hash;
+            let is_old = |config: &u64| said.map_or_else(|| spec.does_what(*config), is_it);
+            let other = writer.filter(|config| !is_old(config)).unwrap_or_default();
+            ensure!(
+                changes.len() <= 1,
+                "`time` changed {} times while the recorded run went on; one change can be followed",
+                changes.len()
+            );
             ensure!(
                 other == 0,
                 "the recorded log belongs to configuration {other:016x}, this pipeline's tasks are {:016x}; replay \
@@ -75,6 +86,7 @@ impl Recorded {
                 spec.tasks_hash
             );
             facts.push(of_task);
+            times.push(said.map(|said| TimesSaid { hold: None, heard: Heard::default(), ..said }));
             vitals.push(seconds);
         }
         let mut weighings = Vec::new();
@@ -89,31 +101,35 @@ impl Recorded {
             frames.is_empty(),
             "the recorded log has more partitions than the sources, which have {tasks}"
         );
-        Ok(Self { facts, vitals, weighings })
+        Ok(Self { facts, times, vitals, weighings })
     }
 
-    /// The pipeline as it was when the recording began; rules that changed since change again.
+    /// The pipeline as it was when the recording began; rules and times that changed since change again.
     #[must_use]
     pub fn pipeline(&self, spec: &PipelineSpec) -> PipelineSpec {
-        let first = self.weighings.iter().find_map(Weighing::rules);
-        first.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules))
+        let rules = self.weighings.iter().find_map(Weighing::rules);
+        let times = self.weighings.iter().find_map(Weighing::times);
+        let began = rules.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules));
+        times.map_or_else(|| began.clone(), |times| began.with_times(times))
     }
 
-    /// Its facts, as the frames of a log that tasks begin with.
+    /// Its facts and times, as the frames of a log that tasks begin with.
     #[must_use]
     pub fn facts(&self) -> BTreeMap<Stream, Vec<LogFrame>> {
-        let frames = |(task, facts): (u32, &Vec<Fact>)| {
+        let frames = |(task, (facts, times)): (u32, (&Vec<Fact>, &Option<TimesSaid>))| {
             let stream = Stream::Task(task);
-            let frame = |(position, fact): (u64, &Fact)| LogFrame {
+            let frame = |(position, entry): (u64, Entry)| LogFrame {
                 stream,
                 position,
                 epoch: 0,
                 appended: None,
-                body: Body::Task(Arc::new(Entry::Fact(*fact))),
+                body: Body::Task(Arc::new(entry)),
             };
-            (stream, (1..).zip(facts).map(frame).collect())
+            let times = times.iter().copied().map(Entry::Times);
+            let entries = times.chain(facts.iter().copied().map(Entry::Fact));
+            (stream, (1..).zip(entries).map(frame).collect())
         };
-        (0..).zip(&self.facts).map(frames).collect()
+        (0..).zip(self.facts.iter().zip(&self.times)).map(frames).collect()
     }
 
     /// Whether the run read bounded inputs to their end.

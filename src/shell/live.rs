@@ -17,10 +17,12 @@ use super::kafka::membership::{Change, Membership};
 use super::meeting::Meeting;
 use super::metrics;
 use super::published::{Published, Snapshot};
+use super::retiming;
 use super::routed::by_partition;
 use super::source::Source;
 use super::stop::Stop;
 use crate::decide::words;
+use crate::engine::evaluator::Evaluator;
 use crate::engine::{self, Task};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -535,6 +537,7 @@ impl Live<'_> {
         let Some(until) = &self.until else { return false };
         let begins_anew = self.driver.owned().any(|(_, task)| task.awaits_loss());
         !begins_anew
+            && !self.driver.is_retiming()
             && self.driver.holdings().all(|(partition, _)| {
                 until.ends[partition as usize].iter().enumerate().all(|(input, end)| {
                     // The source's position passes control records that no task ever sees.
@@ -641,6 +644,7 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
             "epoch": driver.evaluator_epoch(),
             "revision": driver.evaluator().map(|evaluator| evaluator.spec().revision),
             "rules": driver.evaluator().map(|evaluator| whose_rules(spec, evaluator.spec())),
+            "times": driver.evaluator().and_then(Evaluator::times_told),
         },
         "weighed_to": spec.candidates.iter().enumerate().map(|(at, name)| {
             (name.clone(), json!(weighed(at)))
@@ -667,6 +671,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
     let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
     let status = task.status();
     said["read_again"] = read_again(status.read_again());
+    said["times"] = retiming::of_task(task);
     said["inputs"] = status
         .inputs
         .iter()
@@ -698,7 +703,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
                 "because": if seen.parked {
                 "its arms are too far apart: parked, and caught up with when they are near again".to_owned()
             } else {
-                because(spec.time.wait, input, ends.and_then(|e| e.get(seen.held_by)))
+                because(task, input, ends.and_then(|e| e.get(seen.held_by)))
             },
                 "open_rows": seen.open_rows,
                 "parked": seen.parked,
@@ -715,7 +720,7 @@ fn read_again(seen: engine::ReadAgain) -> Value {
     }
 }
 
-fn because(wait: Span, input: &engine::InputStatus, end: Option<&i64>) -> String {
+fn because(task: &Task, input: &engine::InputStatus, end: Option<&i64>) -> String {
     let engine::ReadAgain { records, left } = input.read_again;
     if left != 0 {
         let (left, records) = (words::count(left), words::count(records));
@@ -729,6 +734,7 @@ fn because(wait: Span, input: &engine::InputStatus, end: Option<&i64>) -> String
     } else if input.max == EventTime::START {
         "nothing has come yet; time passes when it has stood at its end for idle_after".to_owned()
     } else {
+        let wait = task.times().at(input.max).wait;
         format!("records may still come until {} has passed", words::span(wait))
     }
 }

@@ -59,7 +59,11 @@ impl Counters {
     /// Counts an entry on its way to the log.
     pub fn entry(&mut self, entry: &Entry) {
         match entry {
-            Entry::Claim { .. } | Entry::Lacks(_) | Entry::Repeated { .. } | Entry::Feeds(_) => {}
+            Entry::Claim { .. }
+            | Entry::Lacks(_)
+            | Entry::Repeated(_)
+            | Entry::Feeds(_)
+            | Entry::Times(_) => {}
             Entry::Fact(_) => self.facts += 1,
             Entry::Vitals(_) => self.vitals += 1,
             Entry::Lost(loss) => {

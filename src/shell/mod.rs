@@ -18,6 +18,7 @@ pub mod meeting;
 pub mod metrics;
 pub mod published;
 pub mod replay;
+mod retiming;
 pub mod routed;
 pub mod sink;
 pub mod source;

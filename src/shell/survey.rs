@@ -12,10 +12,11 @@ use anyhow::Result;
 use super::kafka::bounds::{Bounds, bounds};
 use super::log::look::Look;
 use super::log::{Begin, Body, LogError, LogFrame, Stream, valid};
+use super::retiming;
 use crate::config::Pipeline;
-use crate::engine::evaluator::{Evaluator, Input};
+use crate::engine::evaluator::{Evaluator, First, Input};
 use crate::engine::{Epoch, Task};
-use crate::model::entry::{Closed, Entry, Fact, ResumePoint, Weighing};
+use crate::model::entry::{Closed, Entry, Fact, ResumePoint, TimesSaid, Weighing};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
@@ -60,6 +61,8 @@ pub struct TaskSurvey {
     pub comparisons: Vec<ComparisonSurvey>,
     /// Facts that a new owner obeys again.
     pub facts: Vec<Fact>,
+    /// By which times its owner goes, if its log says.
+    pub times: Option<TimesSaid>,
 }
 
 /// How an input of a task stands.
@@ -113,6 +116,8 @@ pub struct EvaluatorSurvey {
     pub newest: Vec<Signal>,
     /// Signals that the control topic isn't known to have taken.
     pub unsent: Vec<Signal>,
+    /// By which times tasks go, and what else is asked for.
+    pub times: Option<serde_json::Value>,
 }
 
 impl Survey {
@@ -146,9 +151,10 @@ impl Survey {
                 }
             }
         }
-        let streams = tasks.iter().map(|task| &task.stream).chain([&evaluator.stream]);
+        let holds: Vec<_> = tasks.iter().map(|task| task.times?.hold).collect();
+        problems.extend(retiming::pending(evaluator.times.as_ref(), &holds));
         let others: BTreeSet<u64> =
-            streams.filter_map(|s| s.config).filter(|c| !spec.does_what(*c)).collect();
+            tasks.iter().filter_map(|task| does_else(&spec, task)).collect();
         for other in others {
             problems.push(format!(
                 "it was written by tasks that do something else than this pipeline file says (configuration {other:016x}, now {:016x})",
@@ -195,6 +201,14 @@ fn with_feeds(
     })
 }
 
+/// What a task's owner did, if that is something else than this file says.
+fn does_else(spec: &PipelineSpec, task: &TaskSurvey) -> Option<u64> {
+    match &task.times {
+        Some(said) => (said.config != spec.lasting_hash).then_some(said.config),
+        None => task.stream.config.filter(|config| !spec.does_what(*config)),
+    }
+}
+
 /// What of an input is gone that a new owner would read.
 fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
     let InputSurvey { resumes_at, read_to, bounds } = input;
@@ -225,8 +239,9 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
             | Entry::Closed(_)
             | Entry::Lost(_)
             | Entry::Lacks(_)
-            | Entry::Repeated { .. }
-            | Entry::Feeds(_) => None,
+            | Entry::Repeated(_)
+            | Entry::Feeds(_)
+            | Entry::Times(_) => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Cut { at, .. } => Some(*at),
@@ -234,7 +249,9 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
             | Weighing::Panes { .. }
             | Weighing::Sent { .. }
             | Weighing::State { .. }
-            | Weighing::Change(_) => None,
+            | Weighing::Change(_)
+            | Weighing::Asks { .. }
+            | Weighing::Retimes(_) => None,
         },
     };
     // Before its first second an owner knows no time.
@@ -302,12 +319,22 @@ fn closed(frame: &LogFrame) -> Option<&Closed> {
     }
 }
 
+fn times(frame: &LogFrame) -> Option<TimesSaid> {
+    match &frame.body {
+        Body::Task(entry) => match entry.as_ref() {
+            Entry::Times(said) => Some(*said),
+            _ => None,
+        },
+        Body::Evaluator(_) => None,
+    }
+}
+
 /// How a task stands: what its next owner would come to.
 fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<TaskSurvey, LogError> {
     let of = Stream::Task(partition);
     let tells_all = |frames: &[LogFrame]| {
         let told: BTreeSet<u8> = frames.iter().filter_map(closed).map(|c| c.comparison).collect();
-        told.len() == spec.candidates.len()
+        told.len() == spec.candidates.len() && frames.iter().any(|frame| times(frame).is_some())
     };
     let (frames, _) = tail(look, of, tells_all)?;
     let last = |number: u8| frames.iter().rev().filter_map(closed).find(|c| c.comparison == number);
@@ -338,7 +365,8 @@ fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<Tas
     });
     let comparisons = comparisons.collect();
     let facts = task.facts().collect();
-    Ok(TaskSurvey { stream: stream(look, of, &frames)?, inputs, comparisons, facts })
+    let times = frames.iter().rev().find_map(times);
+    Ok(TaskSurvey { stream: stream(look, of, &frames)?, inputs, comparisons, facts, times })
 }
 
 /// How the evaluator stands: its next owner weighs again what was weighed since its last whole state.
@@ -371,6 +399,7 @@ fn evaluator(
                 (0..spec.candidates.len()).map(|at| evaluator.weighed_to(at)).collect();
             survey.newest = evaluator.newest_signals().cloned().collect();
             survey.unsent = evaluator.unsent().to_vec();
+            survey.times = evaluator.times_told();
         }
         Err(problem) => problems.push(format!("what was decided can't be told: {problem}")),
     }
@@ -384,10 +413,16 @@ fn weigh_again<'f>(
     since: impl Iterator<Item = &'f LogFrame> + Clone,
 ) -> Result<Evaluator, String> {
     let tasks = look.tasks();
-    let first = since.clone().find_map(|frame| match &frame.body {
-        Body::Evaluator(weighing) => weighing.rules(),
-        Body::Task(_) => None,
-    });
+    let said = || {
+        since.clone().filter_map(|frame| match &frame.body {
+            Body::Evaluator(weighing) => Some(weighing),
+            Body::Task(_) => None,
+        })
+    };
+    let first = First {
+        rules: said().find_map(|weighing| weighing.rules()),
+        times: said().find_map(|weighing| weighing.times()),
+    };
     let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, state, first)?;
     for task in 0..tasks {
         let (position, mut epoch): (u64, Epoch) = evaluator.taken_of(task as usize);

@@ -11,12 +11,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::model::key::{Key, Place};
 use crate::model::observation::{Answer, DIMENSIONS_MAX, Observation};
-use crate::model::time::{EventTime, Span};
+use crate::model::time::EventTime;
+use crate::model::times::Times;
 
 /// Observations of one input.
 #[derive(Debug)]
 pub struct Held {
-    size: Span,
+    times: Times,
     panes: BTreeMap<EventTime, HeldPane>,
 }
 
@@ -56,15 +57,15 @@ enum Kind {
 const NO_LATENCY: u32 = u32::MAX;
 
 impl Held {
-    /// Nothing, in panes of `size`.
+    /// Nothing, in the panes of these times.
     #[must_use]
-    pub const fn new(size: Span) -> Self {
-        Self { size, panes: BTreeMap::new() }
+    pub const fn new(times: Times) -> Self {
+        Self { times, panes: BTreeMap::new() }
     }
 
     /// Keeps an observation.
     pub fn insert(&mut self, offset: i64, observation: &Observation<'_>) {
-        let pane = self.panes.entry(observation.time.floor(self.size)).or_default();
+        let pane = self.panes.entry(self.times.pane_of(observation.time)).or_default();
         let mut segments = [0; DIMENSIONS_MAX];
         for (slot, value) in segments.iter_mut().zip(&observation.segments) {
             *slot = pane.words.intern(value);
@@ -95,7 +96,7 @@ impl Held {
 
     /// Notes that the record of this id couldn't be read.
     pub fn insert_unreadable(&mut self, offset: i64, request_id: &str, time: EventTime) {
-        let pane = self.panes.entry(time.floor(self.size)).or_default();
+        let pane = self.panes.entry(self.times.pane_of(time)).or_default();
         pane.records.push(Record {
             id: xxh3_128(request_id.as_bytes()),
             time,
@@ -114,7 +115,7 @@ impl Held {
     /// Forgets panes that end at or before `time`.
     pub fn forget_before(&mut self, time: EventTime) {
         while let Some(first) = self.panes.first_entry() {
-            if time < first.key().plus(self.size) {
+            if time < self.times.end_of(*first.key()) {
                 break;
             }
             first.remove();
@@ -142,7 +143,7 @@ impl Held {
         keys: &mut Vec<Key>,
         slice: &mut Slice<'h>,
     ) {
-        for (_, pane) in self.panes.range(from.floor(self.size)..to) {
+        for (_, pane) in self.panes.range(self.times.pane_of(from)..to) {
             let at = u32::try_from(slice.panes.len()).unwrap_or(u32::MAX);
             for (index, record) in (0..).zip(&pane.records) {
                 if from <= record.time && record.time < to {

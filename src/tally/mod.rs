@@ -308,6 +308,7 @@ mod tests {
     use crate::model::key::Key;
     use crate::model::observation::{Answer, Observation};
     use crate::model::time::{EventTime, Span};
+    use crate::model::times::{Tempo, Times};
     use crate::tally::held::Slice;
     use held::Held;
 
@@ -343,10 +344,15 @@ mod tests {
         }
     }
 
+    /// Panes of 10 s.
+    fn ten() -> Times {
+        Times::always(Tempo { pane: Span::from_secs(10), ..Tempo::default() })
+    }
+
     #[test]
     fn counts_by_segment_and_bounds_names() {
-        let mut primary = Held::new(Span::from_secs(10));
-        let mut candidate = Held::new(Span::from_secs(10));
+        let mut primary = Held::new(ten());
+        let mut candidate = Held::new(ten());
         for (offset, (id, ours, theirs, country)) in (0_i64..).zip([
             ("a", "ok", "ok", "BR"),
             ("b", "ok", "fraud", "BR"),

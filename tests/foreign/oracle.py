@@ -4,7 +4,8 @@ Written from the semantics in ARCHITECTURE.md and docs/measures.md in plain, slo
 with the engine. Reads NAME-PARTITION.jsonl files (offset = line number) or Kafka topics, and compares
 every bucket, count, label and flip with the `panes` table, windows with panes, quantiles with exact ranks.
 
-Facts of a live run let time pass where an input stood at its end: --facts takes `parallax log -o json`.
+Facts of a live run let time pass where an input stood at its end, and its times may have changed: --facts
+takes `parallax log -o json`.
 
 Topics that aren't co-partitioned (--routed) are one task: the answers to a request may lie anywhere, time and
 lateness are each partition's own.
@@ -52,6 +53,24 @@ def read_facts(path):
     return facts
 
 
+class Times:
+    """Pane, wait and skew by event time: the first of two tempos before `at`, the second from there on."""
+    def __init__(self, before, at=NEG, tempo=None): self.before, self.at, self.tempo = before, at, tempo or before
+    def of(self, t): return self.tempo if t >= self.at else self.before
+    def pane(self, t): return NEG if t <= NEG else t // self.of(t)[0] * self.of(t)[0]
+    def wait(self, t): return self.of(t)[1]
+    def skew(self, t): return self.of(t)[2]
+    def near(self, a, b): return abs(a - b) <= min(self.skew(a), self.skew(b))
+
+
+def read_times(path, tempo):
+    """The times that the evaluator put in force last; those of the command line if it never said any."""
+    said = [e for e in map(json.loads, open(path)) if e['kind'] == 'retimes' and e['counts']] if path else []
+    if not said: return Times(tempo)
+    last, us = max(said, key=lambda e: e['revision']), lambda tempo: tuple(int(s * US) for s in tempo)
+    return Times(us(last['before']), max(last['from_us'], NEG), us(last['tempo']))
+
+
 def text(v):
     if isinstance(v, bool): return 'true' if v else 'false'
     return v if isinstance(v, str) else str(v) if isinstance(v, (int, float)) else None
@@ -86,19 +105,19 @@ def decode(value, name):
 
 class Clock:
     """Time of one partition: the running max, and what waits as a leap."""
-    def __init__(self, wait): self.mx, self.w, self.waiting = NEG, wait, []
+    def __init__(self, wait): self.mx, self.wait, self.waiting = NEG, wait, []
 
     def feed(self, rec):
         """-> records let through as (rec, max before), records quarantined, the max at that time"""
         at, ts = self.mx, rec[1]
-        if ts > at + self.w:
+        if ts > at + self.wait(at):
             self.waiting.append(rec)
             return *self.believe(), at
         out, bad = [(rec, at)], []
         if ts > at:
             self.mx = ts
-            bad = [r for r in self.waiting if r[1] > ts + self.w]
-            self.waiting = [r for r in self.waiting if r[1] <= ts + self.w]
+            bad = [r for r in self.waiting if r[1] > ts + self.wait(ts)]
+            self.waiting = [r for r in self.waiting if r[1] <= ts + self.wait(ts)]
             out += self.release()
         return out, bad, at
 
@@ -108,17 +127,17 @@ class Clock:
         times = sorted(r[1] for r in self.waiting)
         low, mid = times[n // 8], times[n // 2]
         if n < 65536:
-            if 2 * (mid - low) < self.w: return [], []
+            if 2 * (mid - low) < self.wait(self.mx): return [], []
             part = times[n // 8:n // 2 + 1]
             if 2 * max(b - a for a, b in zip(part, part[1:])) > mid - low: return [], []
-        top = mid + 4 * (mid - low) + self.w
+        top = mid + 4 * (mid - low) + self.wait(self.mx)
         bad = [r for r in self.waiting if r[1] > top]
         self.waiting = [r for r in self.waiting if r[1] <= top]
         return self.release(), bad
 
     def obey(self, time, end):
         """A fact: time passes to it, and what waits and isn't a leap any more is believed."""
-        out = self.release(math.inf if end else time + self.w)
+        out = self.release(math.inf if end else time + self.wait(time))
         self.mx = max(self.mx, time)
         return out
 
@@ -140,8 +159,8 @@ def groups(logs, names, routed):
     return [(0, feeds)]
 
 
-def judge(logs, names, wait, skew, pane, facts, routed):
-    floor = lambda t: NEG if t <= NEG else t // pane * pane
+def judge(logs, names, times, facts, routed):
+    floor = times.pane
     side = {n: collections.Counter() for n in names}          # (pane, bucket) -> n
     joined = collections.defaultdict(lambda: collections.Counter())   # (pane, country or '') -> what -> n
     lat = collections.defaultdict(list)
@@ -149,11 +168,11 @@ def judge(logs, names, wait, skew, pane, facts, routed):
     for task, inputs in groups(logs, names, routed):
         seen = {n: [] for n in names}; unreadable = {n: collections.defaultdict(list) for n in names}
         for n, p in ((n, p) for n in names for p in inputs[n]):
-            clock, due = Clock(wait), collections.deque(facts.get((task, inputs[n][p]), ()))
+            clock, due = Clock(times.wait), collections.deque(facts.get((task, inputs[n][p]), ()))
             def through(out):
                 for rec, before in out:
                     o, ts, i, fields = rec
-                    late = ts < before - wait
+                    late = ts < before - times.wait(ts)
                     if fields is None:
                         side[n][floor(max(before, ts)), 'undecodable'] += 1
                         if not late: unreadable[n][i].append(ts)
@@ -173,14 +192,14 @@ def judge(logs, names, wait, skew, pane, facts, routed):
             through(clock.release())
         firsts = {}
         for n in names:
-            last, first = {}, collections.defaultdict(list)
+            reach, first = {}, collections.defaultdict(list)
             for ts, _, _, i, f in sorted(seen[n], key=lambda r: r[:3]):
-                if ts - last.get(i, NEG) <= 2 * skew: side[n][floor(ts), 'duplicate'] += 1
+                if ts - times.skew(ts) <= reach.get(i, NEG): side[n][floor(ts), 'duplicate'] += 1
                 else: first[i].append((ts, f))
-                last[i] = ts
+                reach[i] = max(reach.get(i, NEG), ts + times.skew(ts))
             firsts[n] = first
         P, C = firsts[names[0]], firsts[name]
-        near = lambda ts, others: next((x for x in others if abs(x[0] - ts) <= skew), None)
+        near = lambda ts, others: next((x for x in others if times.near(x[0], ts)), None)
         def add(ts, country, k, n=1):
             country = country if country in COUNTRIES or country == '__none__' else '__other__'
             for seg in ('', country): joined[floor(ts), seg][k] += n
@@ -194,7 +213,7 @@ def judge(logs, names, wait, skew, pane, facts, routed):
                 other = near(ts, C.get(i, ()))
                 count(ts, f[4], 'primary', f)
                 if other is None:
-                    why = any(abs(u - ts) <= skew for u in unreadable[name].get(i, ()))
+                    why = any(times.near(u, ts) for u in unreadable[name].get(i, ()))
                     add(ts, f[4], 'unmatched_unreadable' if why else 'unmatched_missing'); continue
                 g = other[1]; count(ts, f[4], 'candidate', g); add(ts, f[4], 'paired')
                 if g[1] and not f[1]: add(ts, f[4], 'candidate_only_failed')
@@ -217,7 +236,7 @@ def main():
     a = a.parse_args(); names = ['primary', a.candidate]
     topics = dict(t.split('=') for t in a.topics.split(',')) if a.topics else {}
     logs = {n: read_kafka(a.kafka, topics[n]) if a.kafka else read_files(a.files, n) for n in names}
-    side, joined, lat = judge(logs, names, int(a.wait * US), int(a.skew * US), int(a.pane * US), read_facts(a.facts), a.routed)
+    side, joined, lat = judge(logs, names, read_times(a.facts, tuple(int(s * US) for s in (a.pane, a.wait, a.skew))), read_facts(a.facts), a.routed)
     import duckdb
     con = duckdb.connect(); con.sql("set timezone='UTC'")
     q = f"select *, coalesce(epoch_us(pane_start), {NEG}) p from read_parquet('{a.tables}/panes/**/*.parquet') where candidate = '{a.candidate}'"

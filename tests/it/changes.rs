@@ -9,6 +9,7 @@ use parallax::model::entry::Weighing;
 use parallax::model::finding::Basis;
 use parallax::model::rule::{Action, Metric, Op, Rule};
 use parallax::model::spec::{Certainty, PipelineSpec};
+use parallax::model::time::Span;
 use parallax::rules::deal::{Ledger, deal};
 use parallax::rules::watch::Watch;
 use serde_json::Value;
@@ -74,7 +75,7 @@ fn whoever_computes_it_under_whatever_file_decides_the_same() {
     let (mut repeats, mut staged) = (0, BTreeMap::new());
     for (cut, old) in (0..world.weighings.len()).flat_map(|cut| [(cut, true), (cut, false)]) {
         let file = Arc::new(if old { first.clone() } else { second.clone() });
-        let begun = cut.max(1);
+        let begun = cut.max(2);
         let mut heir = world.heir(&file, &world.weighings[..begun]);
         heir.repeat();
         for entry in &world.weighings[begun..] {
@@ -219,4 +220,21 @@ fn no_order_of_changes_and_versions_promises_more_than_is_stated() {
         assert!(spent.values().all(|sum| *sum < most), "seed {seed}: {spent:?}");
     }
     assert!(0.000_3 < least, "a new rule always has a share that can show something: {least}");
+}
+
+#[test]
+fn panes_of_another_length_never_give_out_more_of_the_interval() {
+    let first = file(1, vec![errors(5, Action::Rollback), matches()]);
+    let watches = deal(&first, Vec::new(), ["", ""], &mut Ledger::default());
+    for (seconds, wanted) in [(5, 1.0), (10, 1.0), (20, 0.5)] {
+        let mut other = first.clone();
+        other.time.pane = Span::from_secs(seconds);
+        for watch in watches.iter().filter(|watch| watch.basis == Basis::Panes) {
+            let share = watch.share_of_interval(&first);
+            let mut changed = watch.clone();
+            changed.change_panes(first.time.pane, other.time.pane);
+            let left = changed.share_of_interval(&other);
+            assert!((left - share * wanted).abs() < 1e-9, "{seconds} s: {share} and then {left}");
+        }
+    }
 }

@@ -8,7 +8,10 @@ use anyhow::Result;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::engine::Input;
+use parallax::model::entry::Entry;
 use parallax::model::record::Record;
+use parallax::model::time::Span;
+use parallax::model::times::Times;
 use parallax::shell::assemble::{durable, own};
 use parallax::shell::clock::HostClock;
 use parallax::shell::driver::{Driver, OtherConfiguration};
@@ -138,12 +141,16 @@ fn a_file_that_doesnt_fit_its_log_is_refused_and_says_what_to_do() {
     let copy = Copy::new();
     let altered = copy.text.replace("match_rate < 95%", "match_rate < 99%");
     let why = copy.refusal(&altered);
-    assert!(why.contains("run it once with the rules as they were"), "{why}");
+    assert!(why.contains("run it once with the rules and times as they were"), "{why}");
+    let why = copy.refusal(&(copy.text.replace("wait: 5s", "wait: 6s") + "revision: 2\n"));
+    assert!(why.contains("run it once with the rules and times as they were"), "{why}");
     copy.run(&copy.text, 100);
     let why = copy.refusal(&altered);
     assert!(why.contains("raise `revision` to 2"), "{why}");
-    let why = copy.refusal(&(copy.text.replace("wait: 5s", "wait: 6s") + "revision: 2\n"));
-    assert!(why.contains("`time`") && why.contains("a `kafka.group` of its own"), "{why}");
+    let why = copy.refusal(&copy.text.replace("wait: 5s", "wait: 6s"));
+    assert!(why.contains("`time`") && why.contains("raise `revision` to 2"), "{why}");
+    let why = copy.refusal(&(copy.text.replace("[60s]", "[120s]") + "revision: 2\n"));
+    assert!(why.contains("`windows`") && why.contains("a `kafka.group` of its own"), "{why}");
     // Who was refused has claimed, and leaves nothing behind that keeps others from going on.
     assert_eq!(copy.run(&copy.text, 110).0["revision"], 1);
     copy.run(&(altered + "revision: 2\n"), 120);
@@ -160,6 +167,70 @@ fn a_recorded_run_is_repeated_under_the_rules_it_began_with() {
     let recorded = Recorded::read(copy.frames(), &spec, 2).unwrap();
     let (began, text) = (recorded.pipeline(&spec), "error_rate > 5%");
     assert_eq!((began.revision, began.rules[0].text.as_str()), (1, text));
-    let other = copy.pipeline(&copy.text.replace("wait: 5s", "wait: 6s")).spec;
+    let other = copy.pipeline(&copy.text.replace("[60s]", "[120s]")).spec;
     assert!(Recorded::read(copy.frames(), &other, 2).is_err());
+}
+
+/// The last times that each task says it goes by.
+fn times(copy: &Copy) -> Vec<Times> {
+    let mut frames = copy.frames();
+    let mut last = |task: u32| {
+        let frames = frames.remove(&Stream::Task(task)).unwrap();
+        let said = |frame: &LogFrame| match &frame.body {
+            Body::Task(entry) => match entry.as_ref() {
+                Entry::Times(said) => Some(said.times),
+                _ => None,
+            },
+            Body::Evaluator(_) => None,
+        };
+        frames.iter().rev().find_map(said).unwrap()
+    };
+    vec![last(0), last(1)]
+}
+
+#[test]
+fn pane_wait_and_skew_change_on_a_running_pipeline_and_the_log_governs() {
+    let copy = Copy::new();
+    copy.run(&copy.text, 100);
+    let time = "pane: 20s, wait: 8s, skew: 3s";
+    let newer = copy.text.replace("pane: 10s, wait: 5s, skew: 1s", time) + "revision: 2\n";
+    assert_ne!(newer, copy.text.clone() + "revision: 2\n");
+    // The tasks begin anew when they hear it, and what they had read is read again.
+    copy.run(&newer, 150);
+    let [one, other] = times(&copy)[..] else { panic!("two tasks") };
+    assert_eq!((one, one.revision, one.tempo.pane), (other, 2, Span::from_secs(20)));
+    assert!(at(100.0) < one.from && one.from < at(300.0), "{one:?}");
+    // A host that wasn't updated follows.
+    let mut driver = copy.start(&copy.text).unwrap();
+    driver.flush().unwrap();
+    read(&mut driver, 400);
+    driver.flush().unwrap();
+    assert!(one.from < driver.task(0).unwrap().closed_to(0));
+    assert_eq!(driver.task(0).unwrap().times(), one);
+    let told = driver.evaluator().unwrap().times_told().unwrap();
+    assert_eq!((&told["revision"], &told["tempo"]["wait_s"]), (&2.into(), &8.0.into()));
+    assert!(told["asked"].is_null(), "{told}");
+    drop(driver);
+    let why = copy.refusal(&newer.replace("wait: 8s", "wait: 9s"));
+    assert!(why.contains("8 s") && why.contains("raise `revision` to 3"), "{why}");
+
+    // What came of a second change can't be told from one set of times.
+    let recorded_twice = || {
+        let back = copy.text.clone() + "revision: 3\n";
+        copy.run(&back, 800);
+        let last = times(&copy)[0];
+        assert_eq!((last.revision, last.before, last.tempo), (3, one.tempo, one.before));
+        assert!(one.from < last.from);
+        Recorded::read(copy.frames(), &copy.pipeline(&back).spec, 2)
+    };
+
+    // A replay follows the log across the change.
+    let spec = copy.pipeline(&newer).spec;
+    let recorded = Recorded::read(copy.frames(), &spec, 2).unwrap();
+    assert_eq!(recorded.pipeline(&spec).time.pane, Span::from_secs(10));
+    assert!(recorded.facts().values().all(|frames| {
+        matches!(&frames[0].body, Body::Task(entry) if matches!(**entry, Entry::Times(said) if said.times == one))
+    }));
+    let why = recorded_twice().err().unwrap().to_string();
+    assert!(why.contains("changed 2 times"), "{why}");
 }

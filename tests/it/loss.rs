@@ -74,7 +74,7 @@ impl World {
                     match entry {
                         Entry::Fact(fact) => self.task.handle(Input::Logged(fact)),
                         Entry::Lost(loss) => self.task.handle(Input::Lost(loss)),
-                        Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
+                        Entry::Closed(closed) | Entry::Repeated(closed) => {
                             for file in &closed.files {
                                 let (comparison, name) = (closed.comparison, file.name.as_str());
                                 if let Some(rows) = self.staged.remove(name) {
@@ -86,7 +86,8 @@ impl World {
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
                         | Entry::Lacks(_)
-                        | Entry::Feeds(_) => {}
+                        | Entry::Feeds(_)
+                        | Entry::Times(_) => {}
                     }
                 }
             }

@@ -17,6 +17,7 @@ mod loss;
 mod measures;
 mod parking;
 mod recovery;
+mod retiming;
 #[cfg(feature = "shell")]
 mod routed;
 mod scenario;

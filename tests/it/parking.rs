@@ -52,7 +52,7 @@ impl World {
                                 task.learn(*fact);
                             }
                         }
-                        Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
+                        Entry::Closed(closed) | Entry::Repeated(closed) => {
                             for file in &closed.files {
                                 let (comparison, name) = (closed.comparison, file.name.as_str());
                                 let owner = match &mut self.behind {
@@ -66,7 +66,8 @@ impl World {
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
                         | Entry::Lacks(_)
-                        | Entry::Feeds(_) => {}
+                        | Entry::Feeds(_)
+                        | Entry::Times(_) => {}
                     }
                     self.entries.push(entry);
                 }

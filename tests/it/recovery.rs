@@ -11,11 +11,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parallax::engine::{Effect, Epoch, Frame, Input, Task};
-use parallax::model::entry::{Closed, Entry, PairFile, Pane};
+use parallax::model::entry::{Closed, Entry, Heard, PairFile, Pane, TimesSaid};
 use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
 use parallax::model::time::{EventTime, Span};
+use parallax::model::times::{Tempo, Times};
 
 use crate::world::{at, event};
 
@@ -228,10 +229,8 @@ impl World {
                     self.staged.insert((owner.epoch, name), rows);
                 }
                 Effect::Append(mut entry) => {
-                    if let (
-                        Entry::Closed(closed) | Entry::Repeated { closed, .. },
-                        Broken::NoLookBack,
-                    ) = (&mut entry, self.broken)
+                    if let (Entry::Closed(closed) | Entry::Repeated(closed), Broken::NoLookBack) =
+                        (&mut entry, self.broken)
                     {
                         for resume in &mut closed.resume {
                             resume.offset = owner.task.position(usize::from(resume.input));
@@ -251,7 +250,7 @@ impl World {
                     match entry {
                         _ if !ours => return false,
                         Entry::Fact(fact) => owner.task.handle(Input::Logged(fact)),
-                        Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
+                        Entry::Closed(closed) | Entry::Repeated(closed) => {
                             let comparison = closed.comparison;
                             for name in self.complete(owner.epoch, &closed) {
                                 owner.task.handle(Input::Completed { comparison, name: &name });
@@ -261,7 +260,8 @@ impl World {
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
                         | Entry::Lacks(_)
-                        | Entry::Feeds(_) => {}
+                        | Entry::Feeds(_)
+                        | Entry::Times(_) => {}
                     }
                 }
             }
@@ -299,6 +299,35 @@ impl World {
         !parked.is_empty()
     }
 
+    /// An owner answers that it holds, and later hears from when on another tempo counts; whether it did.
+    fn retime(&mut self, owner: &mut Owner, rng: &mut Rng) -> bool {
+        let times = owner.task.times();
+        if self.claimed() != owner.epoch || times.revision != 0 {
+            return false;
+        }
+        let mut say = |said: TimesSaid| {
+            let position = self.log.len() as u64 + 1;
+            let entry = Entry::Times(said);
+            self.log.push((position, Frame { epoch: owner.epoch, entry }));
+        };
+        let said = TimesSaid { times, hold: None, heard: Heard::default(), config: 7 };
+        let Some(hold) = owner.task.hold() else {
+            let mut one_of = |seconds: [i64; 4]| Span::from_secs(seconds[rng.below(4) as usize]);
+            let (pane, wait) = (one_of([10, 20, 30, 60]), one_of([5, 30, 50, 100]));
+            let tempo = Tempo { pane, wait, skew: one_of([0, 3, 6, 20]) };
+            if let Some(hold) = owner.task.answer(2, tempo, None) {
+                say(TimesSaid { hold: Some(hold), ..said });
+            }
+            return false;
+        };
+        let later = Span::from_secs(60 * rng.below(4) as i64);
+        let is_first = hold.to == EventTime::START;
+        let from = if is_first { hold.to } else { hold.to.plus(later) };
+        let (before, tempo) = (times.tempo, hold.tempo);
+        say(TimesSaid { times: Times { revision: 2, before, from, tempo }, ..said });
+        true
+    }
+
     fn left(&self, owner: &Owner) -> Vec<usize> {
         let end = |input: usize| self.logs[input].last().map_or(0, |(offset, _)| offset + 1);
         (0..self.logs.len()).filter(|&input| owner.task.position(input) < end(input)).collect()
@@ -309,13 +338,18 @@ impl World {
 fn forget(entries: &mut Vec<Entry>) {
     let mut last: BTreeMap<u8, usize> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
-        if let Entry::Repeated { closed, .. } = entry {
+        if let Entry::Repeated(closed) = entry {
             let feeds = at.checked_sub(1).filter(|at| matches!(entries[*at], Entry::Feeds(_)));
             last.insert(closed.comparison, feeds.unwrap_or(at));
         }
     }
     if last.len() == INPUTS - 1 {
-        entries.drain(..last.into_values().min().unwrap_or(0));
+        // What an owner says of its times it says again with each repeated word.
+        let from = last.into_values().min().unwrap_or(0);
+        let mut at = 0..;
+        entries.retain(|entry| {
+            at.next().is_some_and(|at| from <= at) || matches!(entry, Entry::Times(_))
+        });
     }
 }
 
@@ -332,7 +366,7 @@ fn one_resume_point(entries: &mut [Entry]) {
         return;
     };
     for at in last.values() {
-        if let Entry::Closed(closed) | Entry::Repeated { closed, .. } = &mut entries[*at] {
+        if let Entry::Closed(closed) | Entry::Repeated(closed) = &mut entries[*at] {
             closed.resume[0] = furthest;
         }
     }
@@ -370,8 +404,9 @@ impl Said {
                 | Entry::Fact(_)
                 | Entry::Lost(_)
                 | Entry::Lacks(_)
-                | Entry::Repeated { .. }
-                | Entry::Feeds(_) => {}
+                | Entry::Repeated(_)
+                | Entry::Feeds(_)
+                | Entry::Times(_) => {}
             }
         }
         said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();
@@ -403,6 +438,7 @@ fn run(
     seed: u64,
     broken: Broken,
     partitions: Option<&[u32]>,
+    is_retimed: bool,
 ) -> (Said, Said, BTreeSet<&'static str>) {
     let mut rng = Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let (mut spec, mut logs) = (spec(), inputs(&mut rng));
@@ -427,7 +463,16 @@ fn run(
     loop {
         let last = owners.len() - 1;
         let at = if rng.chance(80) { last } else { rng.below(owners.len() as u64) as usize };
-        if at == last && world.left(&owners[at]).is_empty() {
+        let is_read = at == last && world.left(&owners[at]).is_empty();
+        let pending = owners[at].task.hold().is_some();
+        let changes = is_retimed && at == last && (is_read && pending || rng.chance(4));
+        if changes && world.retime(&mut owners[at], &mut rng) {
+            hit.insert("retimed");
+            owners.truncate(last);
+            owners.push(world.owner());
+            continue;
+        }
+        if is_read && owners[at].task.hold().is_none() {
             break;
         }
         let what = if trouble == 0 { 5 + rng.below(95) } else { rng.below(100) };
@@ -454,21 +499,24 @@ fn run(
             }
         }
     }
-    let mut owner = owners.pop().unwrap();
+    finish(&mut world, owners.pop().unwrap(), &mut hit);
+    assert!(!world.differs || broken != Broken::Nothing, "seed {seed} reads other records again");
+    let said = Said::read(&world.entries(), &world.files);
+    (said, undisturbed(&world), hit)
+}
+
+/// The inputs end: what is parked is caught up with, and everything closes.
+fn finish(world: &mut World, mut owner: Owner, hit: &mut BTreeSet<&'static str>) {
     if world.take_back_parked(&mut owner) {
         hit.insert("parked");
     }
-    let time = world.spec.time;
-    let end =
-        owner.task.last_time().floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+    let times = owner.task.times();
+    let end = times.closes_at(times.end_of(times.pane_of(owner.task.last_time())));
     let end = if owner.task.last_time() == EventTime::START { at(0.0) } else { end };
     owner.task.handle(Input::Finish { time: end });
     assert!(world.carry_out(&mut owner, usize::MAX));
     owner.task.handle(Input::Flush);
     assert!(world.carry_out(&mut owner, usize::MAX));
-    assert!(!world.differs || broken != Broken::Nothing, "seed {seed} reads other records again");
-    let said = Said::read(&world.entries(), &world.files);
-    (said, undisturbed(&world), hit)
 }
 
 /// One thing happens to an owner; whether it could state a fact.
@@ -507,8 +555,8 @@ fn at_seconds(rng: &mut Rng) -> EventTime {
 
 /// What one task says that reads the inputs one after the other, given the same facts.
 fn undisturbed(world: &World) -> Said {
-    let facts: Vec<Entry> =
-        world.entries().into_iter().filter(|entry| matches!(entry, Entry::Fact(_))).collect();
+    let is_given = |entry: &Entry| matches!(entry, Entry::Fact(_) | Entry::Times(_));
+    let facts: Vec<Entry> = world.entries().into_iter().filter(is_given).collect();
     let mut alone = World {
         spec: Arc::clone(&world.spec),
         logs: world.logs.clone(),
@@ -559,7 +607,7 @@ fn no_schedule_of_crashes_zombies_and_facts_changes_anything() {
     let mut hits: BTreeMap<&str, u64> = BTreeMap::new();
     let (mut panes, mut rows) = (0, 0);
     for seed in seeds {
-        let (said, wanted, hit) = run(seed, Broken::Nothing, None);
+        let (said, wanted, hit) = run(seed, Broken::Nothing, None, false);
         assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
         panes += said.panes.len();
         rows += said.rows.len();
@@ -579,7 +627,7 @@ fn nor_where_topics_are_not_co_partitioned() {
     let (mut panes, mut paired) = (0, 0);
     for seed in seeds {
         let partitions = [[2, 3, 1], [1, 1, 4], [3, 2, 2]][(seed % 3) as usize];
-        let (said, wanted, hit) = run(seed, Broken::Nothing, Some(&partitions));
+        let (said, wanted, hit) = run(seed, Broken::Nothing, Some(&partitions), seed % 2 == 0);
         assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
         panes += said.panes.len();
         paired += said.panes.values().map(|pane| pane.primary.paired).sum::<u64>();
@@ -588,7 +636,22 @@ fn nor_where_topics_are_not_co_partitioned() {
         }
     }
     println!("{panes} panes, {paired} pairs, schedules with {hits:?}");
-    assert!(one != u64::MAX || hits.values().all(|count| 100 <= *count) && hits.len() == 5);
+    assert!(one != u64::MAX || hits.values().all(|count| 100 <= *count) && hits.len() == 6);
+}
+
+#[test]
+fn a_change_of_times_comes_to_the_same_wherever_owners_crash() {
+    let one = number("PARALLAX_SEED", u64::MAX);
+    let seeds = if one == u64::MAX { 0..number("PARALLAX_SCHEDULES", 2000) } else { one..one + 1 };
+    let (mut retimed, mut panes) = (0, 0);
+    for seed in seeds {
+        let (said, wanted, hit) = run(seed, Broken::Nothing, None, true);
+        assert!(said == wanted, "PARALLAX_SEED={seed}\n{}", difference(&said, &wanted));
+        retimed += usize::from(hit.contains("retimed"));
+        panes += said.panes.len();
+    }
+    println!("{retimed} schedules with a change, {panes} panes");
+    assert!(one != u64::MAX || 500 < retimed);
 }
 
 #[test]
@@ -602,7 +665,7 @@ fn broken_variants_are_caught() {
         Broken::RenamedBeforeEntry,
     ] {
         let caught = (0..300).find(|&seed| {
-            let (said, wanted, _) = run(seed, broken, None);
+            let (said, wanted, _) = run(seed, broken, None, false);
             said != wanted
         });
         println!("{broken:?} caught by seed {caught:?}");

@@ -160,7 +160,7 @@ fn a_dead_pipeline_is_told_by_its_log() {
     1  1  [age]  82, [age]  2023-11-14 22:14:30 ([age])  primary 1320, v8 1320  at least 0 records  2  -
 
     EVALUATOR'S EPOCH  CLAIMED  LAST ENTRY  LAST STATE
-    1  [age]  75, [age]  58, [age]
+    1  [age]  76, [age]  59, [age]
 
     CANDIDATE  WEIGHED TO  NEWEST SIGNAL  NOT SENT
     v8  2023-11-14 22:14:10 ([age])  rollback, sequence 2208, 2023-11-14T22:14:22.975Z  1

@@ -30,6 +30,7 @@ pub(crate) fn spec() -> PipelineSpec {
             idle_after: Span::from_secs(2),
             lead: Span::from_secs(60),
         },
+        changed: None,
         comparator: Comparator::Label,
         dimensions: vec![Dimension {
             name: "country".into(),
@@ -51,6 +52,7 @@ pub(crate) fn spec() -> PipelineSpec {
         tasks_hash: 7,
         co_partitioned: true,
         feeds: Feeds::default(),
+        lasting_hash: 7,
         revision: 1,
     }
 }

@@ -9,6 +9,7 @@
 mod feed;
 mod rollout;
 mod state;
+mod timing;
 mod unfiled;
 mod verdict;
 
@@ -21,10 +22,14 @@ use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::{EventTime, Span};
+use crate::model::times::Times;
 use feed::Cut;
 use rollout::{Context, Outcome};
 use state::State;
+use timing::Timing;
 use unfiled::{Under, Unfiled, Unstaged};
+
+pub use timing::First;
 
 /// A pane that some tasks have closed waits so long for the others.
 const MISSING_AFTER: Span = Span::from_secs(120);
@@ -126,6 +131,8 @@ pub struct Evaluator {
     /// Commands that were appended and not read back yet.
     in_flight: usize,
     commanded: Vec<EventTime>,
+    /// The revision of times that was appended last.
+    retimed: u32,
     /// Of each comparison how far some task had closed, and when that was first seen.
     parts: Vec<VecDeque<(EventTime, EventTime)>>,
     now: EventTime,
@@ -150,23 +157,27 @@ enum Mode {
 impl Evaluator {
     /// A new owner for `tasks` tasks, going on from the last whole state of its own log, if any. It
     /// follows: what an earlier owner weighed since is to be given to it in order, and then `lead`.
-    /// `first` are the rules of the first change behind the state: where the state says none, they were in
-    /// force when it was reached.
+    /// `first` are the rules and times that are said first behind the state: where the state says none, they
+    /// were in force when it was reached.
     ///
     /// # Errors
     /// Text that says what can't be read.
-    pub fn recover(
+    pub fn recover<'f>(
         file: Arc<PipelineSpec>,
         tasks: usize,
         state: Option<&[u8]>,
-        first: Option<&RulesSpec>,
+        first: impl Into<First<'f>>,
     ) -> Result<Self, String> {
         let (known, said) = match state {
             None => (None, None),
             Some(bytes) => State::read(bytes).map(|(state, said)| (Some(state), said))?,
         };
-        let rules = said.as_ref().or(first);
-        let spec = rules.map_or_else(|| Arc::clone(&file), |r| Arc::new(file.with_rules(r)));
+        let first = first.into();
+        let rules = said.as_ref().or(first.rules);
+        let times = known.as_ref().and_then(|state| Some(state.timing.as_ref()?.times));
+        let times = times.or_else(|| first.times.copied());
+        let is_past = |from| known.as_ref().is_none_or(|state| state.is_weighed_to(from));
+        let spec = in_force(&file, rules, times.as_ref(), is_past);
         let state = match known {
             Some(mut known) if said.is_none() => {
                 known.rollouts.iter_mut().for_each(|rollout| rollout.recall_ledger(&spec));
@@ -187,6 +198,7 @@ impl Evaluator {
             state,
             unfiled: Unfiled::default(),
             in_flight: 0,
+            retimed: 0,
             parts: Vec::new(),
             now: EventTime::START,
             said: EventTime::START,
@@ -202,12 +214,27 @@ impl Evaluator {
         &self.spec
     }
 
+    /// Whether its log said by which times tasks go.
+    #[must_use]
+    pub const fn says_times(&self) -> bool {
+        self.state.timing.is_some()
+    }
+
+    /// By which times tasks go, and what else is asked for, as JSON; nothing before its log says it.
+    #[must_use]
+    pub fn times_told(&self) -> Option<serde_json::Value> {
+        Some(self.state.timing.as_ref()?.told(&self.state.said))
+    }
+
     /// Why this process may not lead, if it may not: its file says something else of the revision that is
     /// in force.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
         let (file, known) = (self.file.rules_spec(), self.spec.rules_spec());
-        (self.is_said && file.revision == known.revision && !file.means(&known)).then(|| {
+        let revision = if self.is_said { known.revision } else { 0 };
+        let timing = self.state.timing.as_ref();
+        let of_times = timing.and_then(|timing| timing.objection(&self.file, revision));
+        of_times.or_else(|| (self.is_said && file.revision == known.revision && !file.means(&known)).then(|| {
             format!(
                 "the rules of this pipeline file differ from those in force (configuration {:016x}, in force \
                  {:016x}), and both are revision {}; to change them on the running pipeline, raise `revision` \
@@ -217,7 +244,7 @@ impl Evaluator {
                 known.revision,
                 known.revision.saturating_add(1)
             )
-        })
+        }))
     }
 
     /// Everything that was weighed before is weighed again: from now on it says itself what is weighed
@@ -228,10 +255,12 @@ impl Evaluator {
             self.effects.push_back(Effect::Send(signal));
         }
         self.commanded = self.state.rollouts.iter().map(|r| r.weighed_to).collect();
+        self.command_tempo();
         if !self.is_said || self.spec.revision < self.file.revision {
             self.command(Weighing::Change(self.file.rules_spec()));
         }
         self.command_panes();
+        self.command_times();
         self.settle();
     }
 
@@ -252,6 +281,7 @@ impl Evaluator {
             Input::Entry { task, position, entry } => {
                 self.state.take_entry(task, position, entry);
                 self.command_panes();
+                self.command_times();
             }
             Input::Cut { at, patient } => {
                 // A clock that was stepped doesn't say since when anybody is missing.
@@ -265,6 +295,7 @@ impl Evaluator {
                     self.in_flight = self.in_flight.saturating_sub(1);
                 }
                 self.weigh(entry);
+                self.command_times();
                 self.settle();
             }
             Input::Delivered(sequence) => {
@@ -316,7 +347,9 @@ impl Evaluator {
             Weighing::Claim { .. }
             | Weighing::Sent { .. }
             | Weighing::State { .. }
-            | Weighing::Change(_) => true,
+            | Weighing::Change(_)
+            | Weighing::Asks { .. }
+            | Weighing::Retimes(_) => true,
         }
     }
 
@@ -341,6 +374,43 @@ impl Evaluator {
     fn command(&mut self, entry: Weighing) {
         self.in_flight += 1;
         self.effects.push_back(Effect::Append(entry));
+    }
+
+    /// Says which times are in force where no log says it, and asks for those of its own file if they are
+    /// newer: before its rules are put in force, so that who finds these finds that, too.
+    fn command_tempo(&mut self) {
+        let (revision, tempo) = (self.file.revision, self.file.time.tempo());
+        let in_force = if self.is_said { self.spec.revision } else { 0 };
+        match self.state.timing.as_ref().map(|timing| (timing.wanted(), timing.pending())) {
+            None => self.command(Weighing::Retimes(Times::always(tempo))),
+            Some(((known, wanted), _)) if wanted != tempo && known.max(in_force) < revision => {
+                self.command(Weighing::Asks { revision, tempo });
+            }
+            // Tasks that begin later hear it as well.
+            Some((_, Some((revision, tempo)))) => {
+                self.command(Weighing::Asks { revision, tempo });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Says from when on another tempo counts, once all tasks hold.
+    fn command_times(&mut self) {
+        let Some(timing) = self.state.timing.as_ref().filter(|_| self.mode == Mode::Leads) else {
+            return;
+        };
+        let is_late = |number| self.state.has_late(number);
+        if timing.pending().is_none()
+            || !self.state.is_weighed_to(timing.times.from)
+            || (0..self.spec.candidates.len()).any(is_late)
+        {
+            return;
+        }
+        let next = timing.next(&self.state.said).filter(|next| self.retimed < next.revision);
+        if let Some(next) = next {
+            self.retimed = next.revision;
+            self.command(Weighing::Retimes(next));
+        }
     }
 
     fn command_panes(&mut self) {
@@ -402,6 +472,12 @@ impl Evaluator {
         match entry {
             Weighing::Claim { .. } | Weighing::State { .. } => {}
             Weighing::Change(rules) => self.change(rules),
+            Weighing::Asks { revision, tempo } => {
+                if let Some(timing) = &mut self.state.timing {
+                    timing.ask(*revision, *tempo);
+                }
+            }
+            Weighing::Retimes(times) => self.retime(times),
             Weighing::Sent { sequence } => {
                 self.state.unsent.retain(|signal| signal.sequence != *sequence);
             }
@@ -425,7 +501,7 @@ impl Evaluator {
             return;
         }
         self.is_said = true;
-        let spec = Arc::new(self.file.with_rules(rules));
+        let spec = self.in_force(rules);
         if !rules.means(&self.spec.rules_spec()) {
             self.unfiled.seal(under(&self.spec, &self.state));
             self.begin_weighing();
@@ -434,6 +510,38 @@ impl Evaluator {
             }
         }
         self.spec = spec;
+    }
+
+    /// Tasks go by these times, unless they go by newer ones.
+    fn retime(&mut self, times: &Times) {
+        let Some(timing) = &mut self.state.timing else {
+            self.state.timing = Some(Timing::new(*times));
+            self.spec = self.in_force(&self.spec.rules_spec());
+            return;
+        };
+        let before = timing.times.tempo.pane;
+        if timing.put_in_force(times) {
+            for rollout in &mut self.state.rollouts {
+                rollout.change_panes(before, times.tempo.pane);
+            }
+            self.spec = self.in_force(&self.spec.rules_spec());
+        }
+    }
+
+    /// Once all panes before a change are weighed, rules are dealt for those after it.
+    fn pass_change(&mut self) {
+        let is_over = |times: Times| {
+            times.tempo.pane != self.spec.time.pane && self.state.is_weighed_to(times.from)
+        };
+        if self.spec.changed.is_some_and(is_over) {
+            self.spec = self.in_force(&self.spec.rules_spec());
+        }
+    }
+
+    /// The pipeline under these rules and the times that are in force.
+    fn in_force(&self, rules: &RulesSpec) -> Arc<PipelineSpec> {
+        let times = self.state.timing.as_ref().map(|timing| timing.times).or(self.spec.changed);
+        in_force(&self.file, Some(rules), times.as_ref(), |from| self.state.is_weighed_to(from))
     }
 
     const fn begin_weighing(&mut self) {
@@ -463,7 +571,8 @@ impl Evaluator {
                 rollout.weigh_pane(&self.spec, &context, &pane, &offsets)
             };
             let comparison = context.comparison;
-            self.unfiled.panes.push(PaneRow { comparison, pane });
+            let size = self.spec.times().at(pane.start).pane;
+            self.unfiled.panes.push(PaneRow { comparison, size, pane });
             self.conclude(outcome);
         }
         let comparison = self.context(number).comparison;
@@ -471,6 +580,7 @@ impl Evaluator {
         let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
         rollout.weighed_to = rollout.weighed_to.max(to);
         let rows = rollout.windows.close(comparison, to, all);
+        self.pass_change();
         self.report(number, rows);
         self.mark_roll(to);
     }
@@ -541,6 +651,24 @@ impl Evaluator {
         let bytes = self.state.write(self.spec.rules_spec());
         self.effects.push_back(Effect::Append(Weighing::State { bytes, files }));
     }
+}
+
+/// A pipeline file under the rules and times of the log. While panes of the tempo before may still be
+/// weighed, rules that begin are dealt for the shorter ones.
+fn in_force(
+    file: &Arc<PipelineSpec>,
+    rules: Option<&RulesSpec>,
+    times: Option<&Times>,
+    is_past: impl Fn(EventTime) -> bool,
+) -> Arc<PipelineSpec> {
+    let Some(times) = times else {
+        return rules.map_or_else(|| Arc::clone(file), |rules| Arc::new(file.with_rules(rules)));
+    };
+    let mut spec = file.with_times(times);
+    if !is_past(times.from) {
+        spec.time.pane = times.before.pane.min(times.tempo.pane);
+    }
+    Arc::new(rules.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules)))
 }
 
 /// What the rows so far were weighed under.

@@ -18,7 +18,7 @@ use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::rule::Rule;
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
-use crate::model::time::EventTime;
+use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
 use crate::rules::deal::{Ledger, deal};
 use crate::rules::look::{Look, Seen};
@@ -146,7 +146,7 @@ impl Rollout {
         let look = Look {
             seen: Seen::Pane(pane),
             from: pane.start,
-            to: pane.start.plus(spec.time.pane),
+            to: spec.times().end_of(pane.start),
             every_request: spec.every_request,
         };
         let offsets: Vec<_> =
@@ -284,6 +284,11 @@ impl Rollout {
         };
         self.watches = std::mem::take(&mut self.watches).into_iter().filter_map(goes_on).collect();
         self.deal(spec);
+    }
+
+    /// Panes change their length: where more of them come in the stated interval, each must show more.
+    pub(super) fn change_panes(&mut self, before: Span, after: Span) {
+        self.watches.iter_mut().for_each(|watch| watch.change_panes(before, after));
     }
 
     /// Places without a watch get one that begins.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::feed::Cut;
 use super::rollout::Rollout;
+use super::timing::Timing;
 use crate::engine::recover::Epoch;
-use crate::model::entry::{Entry, Pane, Vitals};
+use crate::model::entry::{Entry, Pane, TimesSaid, Vitals};
 use crate::model::feeds::Feeds;
 use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
@@ -35,6 +36,12 @@ pub(super) struct State {
     pub(super) rolled_to: EventTime,
     /// Signals that the control topic hasn't acknowledged.
     pub(super) unsent: Vec<Signal>,
+    /// Rides behind the state; `None` where no log said it yet.
+    #[serde(skip)]
+    pub(super) timing: Option<Timing>,
+    /// By task what it said of its times last; rides behind the state.
+    #[serde(skip)]
+    pub(super) said: Vec<Option<TimesSaid>>,
 }
 
 /// What stands behind a state; older logs end before it.
@@ -44,6 +51,13 @@ struct Behind {
     rules: RulesSpec,
     /// By candidate.
     ledgers: Vec<Ledger>,
+}
+
+/// What stands behind that; logs from before times could change end before it.
+#[derive(Serialize, Deserialize)]
+struct BehindRules {
+    timing: Timing,
+    said: Vec<Option<TimesSaid>>,
 }
 
 /// What a task's log has said and isn't weighed yet.
@@ -75,6 +89,8 @@ impl State {
             last_look: EventTime::START,
             rolled_to: EventTime::START,
             unsent: Vec::new(),
+            timing: None,
+            said: vec![None; tasks],
         }
     }
 
@@ -82,10 +98,16 @@ impl State {
     pub(super) fn read(bytes: &[u8]) -> Result<(Self, Option<RulesSpec>), String> {
         let unreadable = |error| format!("read the evaluator's state: {error}");
         let (mut state, rest) = postcard::take_from_bytes::<Self>(bytes).map_err(unreadable)?;
+        state.said.resize(state.tasks.len(), None);
         if rest.is_empty() {
             return Ok((state, None));
         }
-        let Behind { rules, ledgers } = postcard::from_bytes(rest).map_err(unreadable)?;
+        let (Behind { rules, ledgers }, rest) =
+            postcard::take_from_bytes(rest).map_err(unreadable)?;
+        if !rest.is_empty() {
+            let BehindRules { timing, said } = postcard::from_bytes(rest).map_err(unreadable)?;
+            (state.timing, state.said) = (Some(timing), said);
+        }
         for (rollout, ledger) in state.rollouts.iter_mut().zip(ledgers) {
             rollout.ledger = ledger;
         }
@@ -95,8 +117,14 @@ impl State {
     /// What `read` gives back.
     pub(super) fn write(&self, rules: RulesSpec) -> Vec<u8> {
         let ledgers = self.rollouts.iter().map(|rollout| rollout.ledger.clone()).collect();
+        let timing = self.timing.clone();
+        let times = timing.map(|timing| BehindRules { timing, said: self.said.clone() });
+        let state = (self, Behind { rules, ledgers });
         // A state is plain data; it could only fail to encode for lack of memory.
-        postcard::to_allocvec(&(self, Behind { rules, ledgers })).unwrap_or_default()
+        match times {
+            Some(times) => postcard::to_allocvec(&(state, times)).unwrap_or_default(),
+            None => postcard::to_allocvec(&state).unwrap_or_default(),
+        }
     }
 
     pub(super) fn take_entry(&mut self, task: u32, position: u64, entry: &Entry) {
@@ -108,14 +136,24 @@ impl State {
         match entry {
             Entry::Claim { .. } => feed.epoch = Epoch(position),
             Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) | Entry::Feeds(_) => {}
+            Entry::Times(said) => {
+                if let Some(last) = self.said.get_mut(task as usize) {
+                    *last = Some(*said);
+                }
+            }
             Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
-            Entry::Closed(closed) | Entry::Repeated { closed, .. } => {
+            Entry::Closed(closed) | Entry::Repeated(closed) => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
                     of.closed_to = of.closed_to.max(closed.to);
                     of.panes.extend(closed.panes.iter().cloned());
                 }
             }
         }
+    }
+
+    /// Whether all candidates are weighed up to there.
+    pub(super) fn is_weighed_to(&self, time: EventTime) -> bool {
+        self.rollouts.iter().all(|rollout| time <= rollout.weighed_to)
     }
 
     pub(super) fn tasks(&self) -> usize {

@@ -18,7 +18,7 @@ use crate::shell::tables::Owner;
 
 /// Where rows go.
 pub trait Tables: Send {
-    /// Stages rows of `pairs`, durably.
+    /// Stages rows of `pairs`, made by tasks that do this, durably.
     ///
     /// # Errors
     /// The disk refused.
@@ -28,6 +28,7 @@ pub trait Tables: Send {
         partition: u32,
         file: &TableFile,
         rows: &[PairRow],
+        config: u64,
     ) -> Result<()>;
 
     /// Stages rows of the evaluator's tables, weighed under this configuration, durably.

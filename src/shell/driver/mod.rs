@@ -5,6 +5,7 @@
 //! renamed, vitals weighed, signals sent. Knows nothing of: where records come from, when seconds end,
 //! who is to own what.
 
+mod ear;
 mod hands;
 mod seat;
 mod tasks;
@@ -24,9 +25,11 @@ use crate::model::entry::{Vitals, Weighing};
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
+use crate::model::times::Times;
 use seat::Seat;
 use tasks::Tasks;
 
+pub use ear::Tells;
 pub use hands::{Hands, LetterSink, Patience, SignalSink, Tables};
 pub use tasks::{Begun, Behind, Holding};
 
@@ -150,6 +153,12 @@ impl Driver {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.tasks.all_begun() && self.seat.is_settled()
+    }
+
+    /// Whether tasks are about to go by other times: what they hold isn't to be left to them.
+    #[must_use]
+    pub fn is_retiming(&self) -> bool {
+        self.tasks.is_retiming()
     }
 
     /// What came before in the log isn't needed any more.
@@ -314,8 +323,8 @@ impl Driver {
         if last == EventTime::START {
             return Ok(());
         }
-        let time = self.spec.time;
-        let end = last.floor(time.pane).plus(time.pane).plus(time.wait).plus(time.skew);
+        let closes = |times: Times| times.closes_at(times.end_of(times.pane_of(last)));
+        let end = self.owned().map(|(_, task)| closes(task.times())).max().unwrap_or(last);
         for task in self.tasks.running() {
             task.handle(engine::Input::Finish { time: end });
         }

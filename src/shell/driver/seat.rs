@@ -9,12 +9,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use super::tasks::other_tasks;
 use super::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
+use crate::decide::words;
 use crate::engine::Epoch;
-use crate::engine::evaluator::{self, Effect, Evaluator};
+use crate::engine::evaluator::{self, Effect, Evaluator, First};
 use crate::model::entry::{TableFile, Weighing};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
 use crate::shell::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
 use crate::shell::metrics::Counters;
 use crate::shell::tables::Owner;
@@ -53,6 +56,16 @@ enum State {
     },
     /// It decides.
     Leads { evaluator: Box<Evaluator>, epoch: u64, tasks: Vec<Epoch> },
+}
+
+impl State {
+    /// What a whole state is: who wrote it, its bytes, and the files that it names.
+    fn last(of: Option<&(u64, Arc<Weighing>)>) -> Option<(u64, &[u8], &[TableFile])> {
+        match of.map(|(epoch, weighing)| (*epoch, weighing.as_ref()))? {
+            (epoch, Weighing::State { bytes, files }) => Some((epoch, bytes, files)),
+            _ => None,
+        }
+    }
 }
 
 impl Seat {
@@ -323,6 +336,21 @@ impl Seat {
                         let (revision, rules) = (rules.revision, rules.rules.len());
                         tracing::info!(revision, rules, "From here on these rules are in force.");
                     }
+                    Weighing::Asks { revision, .. } => {
+                        tracing::info!(
+                            revision,
+                            "`time` changes once all tasks have said how far they close until then."
+                        );
+                    }
+                    Weighing::Retimes(times) if times.revision != 0 => {
+                        let from = (EventTime::START < times.from).then(|| words::time(times.from));
+                        let revision = times.revision;
+                        tracing::info!(
+                            revision,
+                            from,
+                            "From then on `time` is as this revision says."
+                        );
+                    }
                     _ => {}
                 }
                 self.handle(evaluator::Input::Logged(entry));
@@ -346,11 +374,27 @@ impl Seat {
         let weighings: Vec<_> = valid(frames).filter_map(weighing).collect();
         let last =
             weighings.iter().rposition(|(_, w)| matches!(w.as_ref(), Weighing::State { .. }));
-        if last.is_none() && !whole {
+        let since = last.map_or(0, |at| at + 1);
+        let pending = || weighings.iter().skip(since).map(|(_, weighing)| weighing);
+        let says = State::last(last.and_then(|at| weighings.get(at)));
+        let count = self.partitions as usize;
+        let first = First {
+            rules: pending().find_map(|weighing| weighing.rules()),
+            times: pending().find_map(|weighing| weighing.times()),
+        };
+        let bytes = says.map(|(_, bytes, _)| bytes);
+        let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, bytes, first)
+            .map_err(anyhow::Error::msg)
+            .context("go on from the log")?;
+        let says_times = evaluator.says_times() || first.times.is_some();
+        if (last.is_none() || !says_times) && !whole {
             let tail = tail.saturating_mul(8);
             let whole = self.log.read(Stream::Evaluator, Begin::Tail(tail))?;
             self.state = State::Claimed { nonce, frames: Vec::new(), tail, whole };
             return Ok(());
+        }
+        if !says_times {
+            check_writer(&self.spec, &weighings)?;
         }
         if last.is_none() && tables.holds_reports()? {
             let what = self.log.cut(Stream::Evaluator).unwrap_or_else(|| {
@@ -359,26 +403,9 @@ impl Seat {
             });
             return Err(LogError::Lost { stream: Stream::Evaluator, what, cure: GONE }.into());
         }
-        let state = match last.and_then(|at| weighings.get(at)) {
-            Some((written_by, weighing)) => match weighing.as_ref() {
-                Weighing::State { bytes, files } => {
-                    complete(
-                        files,
-                        Owner { stream: Stream::Evaluator, epoch: *written_by },
-                        tables,
-                    )?;
-                    Some(bytes.as_slice())
-                }
-                _ => None,
-            },
-            None => None,
-        };
-        let count = self.partitions as usize;
-        let since = last.map_or(0, |at| at + 1);
-        let first = weighings.iter().skip(since).find_map(|(_, weighing)| weighing.rules());
-        let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, state, first)
-            .map_err(anyhow::Error::msg)
-            .context("go on from the log")?;
+        if let Some((epoch, _, files)) = says {
+            complete(files, Owner { stream: Stream::Evaluator, epoch }, tables)?;
+        }
         tables.clear_older(Owner { stream: Stream::Evaluator, epoch })?;
         let mut tasks = Vec::new();
         for task in 0..self.partitions {
@@ -413,7 +440,7 @@ impl Seat {
             tracing::warn!(
                 file,
                 in_force,
-                "The log holds newer rules than this pipeline file: they are in force here too."
+                "The log holds newer rules and times than this pipeline file: they are in force here too."
             );
         }
         if let State::Follows { mut evaluator, epoch, tasks, .. } =
@@ -423,6 +450,22 @@ impl Seat {
             self.state = State::Leads { evaluator, epoch, tasks };
         }
         Ok(())
+    }
+}
+
+/// In a log from before times were said, the claim under which anything was weighed last tells them.
+fn check_writer(spec: &PipelineSpec, weighings: &[(u64, Arc<Weighing>)]) -> Result<()> {
+    let claim = |(epoch, weighing): &(u64, Arc<Weighing>)| match weighing.as_ref() {
+        Weighing::Claim { config, .. } => Some((*epoch, *config)),
+        _ => None,
+    };
+    let last = weighings.iter().rfind(|of| claim(of).is_none()).map(|(epoch, _)| *epoch);
+    let writer = weighings.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
+    match writer {
+        Some((_, config)) if !spec.does_what(config) => {
+            Err(OtherConfiguration(other_tasks(spec)).into())
+        }
+        _ => Ok(()),
     }
 }
 

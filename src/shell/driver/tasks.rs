@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use super::ear::{Ear, Follows, Tells};
 use super::{InFlight, LetterSink, OtherConfiguration, Tables, append};
+use crate::config::meaning;
 use crate::engine::{self, Differs, Effect, Task};
-use crate::model::entry::{Closed, Entry, PairFile, TableFile, Vitals};
+use crate::model::entry::{Closed, Entry, PairFile, TableFile, TimesSaid, Vitals};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::shell::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
@@ -34,6 +36,7 @@ pub(super) struct Tasks {
     pub(super) begun: Vec<Begun>,
     pub(super) superseded: Vec<u32>,
     in_flight: InFlight,
+    ear: Ear,
     /// Records that are gone are gone round.
     pub(super) accepts_loss: bool,
     /// Up to where each stream that is owned here was read back.
@@ -65,6 +68,8 @@ pub enum Holding {
         in_flight: usize,
         /// Catches up with a parked comparison, if one is.
         behind: Option<Behind>,
+        /// What it says of its times.
+        tells: Tells,
     },
 }
 
@@ -180,7 +185,7 @@ impl Holding {
     pub(super) fn is_choked(&self) -> bool {
         match self {
             Self::Owned { in_flight, task, .. } => {
-                IN_FLIGHT_MAX <= *in_flight || task.is_next_vitals()
+                IN_FLIGHT_MAX <= *in_flight || task.is_next_vitals() || task.is_full()
             }
             Self::Claimed { .. } => true,
         }
@@ -197,6 +202,7 @@ impl Tasks {
             begun: Vec::new(),
             superseded: Vec::new(),
             in_flight: InFlight::new(),
+            ear: Ear::default(),
             accepts_loss: false,
             read_to: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -223,7 +229,10 @@ impl Tasks {
     }
 
     pub(super) fn all_begun(&self) -> bool {
-        self.holdings.values().all(|holding| holding.task().is_some())
+        self.holdings.values().all(|holding| match holding {
+            Holding::Owned { tells, .. } => !tells.is_new,
+            Holding::Claimed { .. } => false,
+        })
     }
 
     pub(super) fn forget_history(&mut self) {
@@ -265,7 +274,9 @@ impl Tasks {
         let Self { holdings, log, in_flight: on_their_way, expected, spec, accepts_loss, .. } =
             self;
         for (&partition, holding) in holdings {
-            let Holding::Owned { epoch, task, in_flight, behind } = holding else { continue };
+            let Holding::Owned { epoch, task, in_flight, behind, tells } = holding else {
+                continue;
+            };
             let stream = Stream::Task(partition);
             loop {
                 // Vitals say that records were counted: those that couldn't be read may not be lost after it.
@@ -283,9 +294,11 @@ impl Tasks {
                             check(partition, vitals, expected.remove(&partition).as_ref())?;
                         }
                         counters.entry(&entry);
+                        let is_repeated = matches!(entry, Entry::Repeated(_));
                         let body = Body::Task(Arc::new(entry));
                         append(log.as_mut(), on_their_way, (stream, *epoch), body)?;
                         *in_flight += 1;
+                        tells.count(is_repeated);
                     }
                     Effect::Stage { name, comparison, rows } => {
                         counters.pair_rows += rows.len() as u64;
@@ -293,7 +306,8 @@ impl Tasks {
                         let first = rows.first().map(|row| row.pane).unwrap_or_default();
                         let file = pairs_file(comparison, first, name);
                         let owner = Owner { stream, epoch: *epoch };
-                        tables.stage_pairs(owner, partition, &file, &rows)?;
+                        let config = meaning::of_tasks_at(spec, *task.times().at(first));
+                        tables.stage_pairs(owner, partition, &file, &rows, config)?;
                     }
                     Effect::DeadLetter(letter) => {
                         counters.dead_letter(letter.reason);
@@ -308,7 +322,42 @@ impl Tasks {
                 }
             }
         }
+        Ok(self.attend()? | moved)
+    }
+
+    /// Says what has to be said of times; whether anything was.
+    fn attend(&mut self) -> Result<bool> {
+        let mut moved = false;
+        let Self { holdings, log, in_flight: on_their_way, ear, spec, .. } = self;
+        for (&partition, holding) in holdings {
+            let Holding::Owned { epoch, task, in_flight, behind, tells } = holding else {
+                continue;
+            };
+            let behind = behind.as_mut().map(|behind| behind.task.as_mut());
+            let Some(said) = ear.says(tells, task, behind, spec.lasting_hash) else { continue };
+            moved = true;
+            let body = Body::Task(Arc::new(Entry::Times(said)));
+            append(log.as_mut(), on_their_way, (Stream::Task(partition), *epoch), body)?;
+            *in_flight += 1;
+            tells.since = 0;
+        }
         Ok(moved)
+    }
+
+    /// Whether a task is about to go by other times, or to hear by which.
+    pub(super) fn is_retiming(&self) -> bool {
+        self.holdings.values().any(|holding| match holding {
+            Holding::Owned { task, tells, .. } => {
+                tells.is_waiting() || task.hold().is_some() || self.ear.is_asked(task)
+            }
+            Holding::Claimed { .. } => true,
+        })
+    }
+
+    /// A task begins again, as after a crash, with what its log says by now.
+    fn begin_anew(&mut self, partition: u32) -> Result<()> {
+        self.in_flight.remove(&Stream::Task(partition));
+        self.claim(partition)
     }
 
     /// Takes what the log gives back; whether anything was.
@@ -320,7 +369,10 @@ impl Tasks {
         let mut moved = false;
         while let Some(frame) = self.log.poll()? {
             moved = true;
-            let Stream::Task(partition) = frame.stream else { continue };
+            let Stream::Task(partition) = frame.stream else {
+                self.ear.take(&frame);
+                continue;
+            };
             let Some(holding) = self.holdings.get_mut(&partition) else { continue };
             match holding {
                 Holding::Claimed { nonce, frames, .. } => {
@@ -330,7 +382,7 @@ impl Tasks {
                         self.begin(partition, tables)?;
                     }
                 }
-                Holding::Owned { epoch, task, in_flight, behind } => {
+                Holding::Owned { epoch, task, in_flight, behind, tells } => {
                     self.read_to.insert(partition, frame.position);
                     if frame.body.claim().is_some() {
                         tracing::warn!(
@@ -359,6 +411,14 @@ impl Tasks {
                         );
                         task.handle(engine::Input::Refused(fact));
                     } else if let Body::Task(entry) = &frame.body {
+                        if let Entry::Times(said) = entry.as_ref() {
+                            match tells.read_back(said, task) {
+                                Follows::Nothing => {}
+                                Follows::Confirmed => task.confirm(),
+                                Follows::Anew => self.begin_anew(partition)?,
+                            }
+                            continue;
+                        }
                         take((task, behind.as_mut()), entry, owner, tables)?;
                         if matches!(entry.as_ref(), Entry::Lost(_)) && !task.awaits_loss() {
                             *behind = None;
@@ -386,7 +446,8 @@ impl Tasks {
         };
         let entries: Vec<_> = valid(frames).filter_map(entry).collect();
         let tells = tells_all(&entries, &self.spec);
-        if !whole && !tells {
+        let said = said(&entries);
+        if !(whole || tells && said.is_some()) {
             // Not far enough back: once more, from further.
             let tail = tail.saturating_mul(8);
             let whole = self.log.read(stream, Begin::Tail(tail))?;
@@ -394,18 +455,28 @@ impl Tasks {
             self.holdings.insert(partition, again);
             return Ok(());
         }
+        let is_begun = entries.iter().any(|(_, e)| !matches!(e.as_ref(), Entry::Claim { .. }));
         check_config(&self.spec, &entries)?;
         let owner = Owner { stream, epoch };
         let in_place = complete_named(&entries, owner, tables)?;
         let removed = tables.clear_older(owner)?;
         let known = entries.iter().map(|(_, entry)| entry.as_ref());
-        let task = Task::recover(Arc::clone(&self.spec), partition, known, &in_place);
+        let mut task = Task::recover(Arc::clone(&self.spec), partition, known, &in_place);
+        // Who closes panes has heard its times; one that hadn't says so.
+        let is_new =
+            said.map_or(!is_begun, |said| said.hold.is_some_and(|hold| hold.revision == 0));
+        let says = Tells::begin(is_new);
+        if says.is_new {
+            task.hold_all();
+        }
+        self.ear.listen(self.log.as_mut(), said.map(|said| said.heard).unwrap_or_default())?;
         tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
         let cut = if tells { None } else { self.log.cut(stream) };
         let cut = cut.map(|what| LogError::Lost { stream, what, cure: GONE });
         self.begun.push(Begun { cut, ..Begun::of(partition, &task) });
         let task = Box::new(task);
-        self.holdings.insert(partition, Holding::Owned { epoch, task, in_flight: 0, behind: None });
+        let owned = Holding::Owned { epoch, task, in_flight: 0, behind: None, tells: says };
+        self.holdings.insert(partition, owned);
         Ok(())
     }
 }
@@ -427,7 +498,7 @@ fn take(
             }
         }
         Entry::Closed(Closed { comparison, files, .. })
-        | Entry::Repeated { closed: Closed { comparison, files, .. }, .. } => {
+        | Entry::Repeated(Closed { comparison, files, .. }) => {
             let task = match behind.filter(|behind| behind.comparison == *comparison) {
                 Some(behind) => behind.task.as_mut(),
                 None => task,
@@ -440,7 +511,11 @@ fn take(
             }
         }
         Entry::Lost(loss) => task.handle(engine::Input::Lost(*loss)),
-        Entry::Claim { .. } | Entry::Vitals(_) | Entry::Lacks(_) | Entry::Feeds(_) => {}
+        Entry::Claim { .. }
+        | Entry::Vitals(_)
+        | Entry::Lacks(_)
+        | Entry::Feeds(_)
+        | Entry::Times(_) => {}
     }
     Ok(())
 }
@@ -466,14 +541,18 @@ fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
                 let reaches = known.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
                 told.insert(closed.comparison, reaches && has_points(&points, closed));
             }
-            Entry::Repeated { closed, .. } => {
+            Entry::Repeated(closed) => {
                 known.insert(*epoch);
                 told.insert(closed.comparison, has_points(&points, closed));
             }
             Entry::Feeds(feeds) => {
                 points.insert(feeds.comparison);
             }
-            Entry::Fact(_) | Entry::Vitals(_) | Entry::Lost(_) | Entry::Lacks(_) => {}
+            Entry::Fact(_)
+            | Entry::Vitals(_)
+            | Entry::Lost(_)
+            | Entry::Lacks(_)
+            | Entry::Times(_) => {}
         }
     }
     told.len() == spec.candidates.len() && told.values().all(|reaches| *reaches)
@@ -508,30 +587,37 @@ fn complete_named(
     Ok(in_place)
 }
 
-/// What tasks do may not change on a running log: two meanings must not mix in one window. Who was refused
-/// has claimed too; so it's the last claim under which anything was written that counts.
+/// What the last owner said of its times.
+fn said(entries: &[(u64, Arc<Entry>)]) -> Option<TimesSaid> {
+    entries.iter().rev().find_map(|(_, entry)| match entry.as_ref() {
+        Entry::Times(said) => Some(*said),
+        _ => None,
+    })
+}
+
+/// What tasks do, but for their times, may not change on a running log: two meanings must not mix in one
+/// window. In logs from before, it is the last claim under which anything was written that says it: who was
+/// refused has claimed, too.
 fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
-    let says = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
-        Entry::Claim { config, .. } | Entry::Repeated { config, .. } => Some((*epoch, *config)),
-        Entry::Fact(_)
-        | Entry::Vitals(_)
-        | Entry::Closed(_)
-        | Entry::Lost(_)
-        | Entry::Lacks(_)
-        | Entry::Feeds(_) => None,
+    let claim = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
+        Entry::Claim { config, .. } => Some((*epoch, *config)),
+        _ => None,
     };
-    let is_claim = |entry: &Entry| matches!(entry, Entry::Claim { .. });
-    let last = entries.iter().rfind(|(_, entry)| !is_claim(entry)).map(|(epoch, _)| *epoch);
-    let writer = entries.iter().filter_map(says).find(|(epoch, _)| Some(*epoch) == last);
+    if let Some(said) = said(entries) {
+        let is_it = said.config == spec.lasting_hash;
+        return if is_it { Ok(()) } else { Err(OtherConfiguration(other_tasks(spec)).into()) };
+    }
+    let last = entries.iter().rfind(|entry| claim(entry).is_none()).map(|(epoch, _)| *epoch);
+    let writer = entries.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
     match writer {
         Some((_, config)) if !spec.does_what(config) => {
-            Err(OtherConfiguration(other_tasks(spec, config)).into())
+            Err(OtherConfiguration(other_tasks(spec)).into())
         }
         _ => Ok(()),
     }
 }
 
-fn other_tasks(spec: &PipelineSpec, config: u64) -> String {
+pub(super) fn other_tasks(spec: &PipelineSpec) -> String {
     let counts = if spec.feeds.is_routed() {
         let arms = ["primary"].into_iter().chain(spec.candidates.iter().map(String::as_str));
         let counts = arms.zip(spec.feeds.partitions()).map(|(arm, count)| format!("{arm} {count}"));
@@ -541,11 +627,12 @@ fn other_tasks(spec: &PipelineSpec, config: u64) -> String {
         String::new()
     };
     format!(
-        "the log was written by tasks that do something else than this pipeline file says (configuration \
-         {config:016x}, now {:016x}): {counts}`model`, `candidates`, `co_partitioned`, `time`, `compare`, `segments`, `labels`, `scores`, \
-         `windows`, `output.roll`, `output.roll_rows` or `output.matches` differ. Restore them, or start a new \
-         pipeline, with a `log` and a `kafka.group` of its own. Only rules may change on a running pipeline, \
-         by raising `revision`; in a log from before that, run it once with the rules as they were",
+        "the log was written by tasks that do something else than this pipeline file says (now configuration \
+         {:016x}): {counts}`model`, `candidates`, `co_partitioned`, `compare`, `segments`, `labels`, `scores`, `windows`, `output.roll`, \
+         `output.roll_rows` or `output.matches` differ, or `time` in a log from before it could change. Restore \
+         them, or start a new pipeline, with a `log` and a `kafka.group` of its own. Only rules and `time` may \
+         change on a running pipeline, by raising `revision`; in a log from before that, run it once with the \
+         rules and times as they were",
         spec.tasks_hash
     )
 }

@@ -106,9 +106,12 @@ impl FileLog {
     /// # Errors
     /// As `open`, but for the lock.
     pub fn read_only(dir: &Path) -> Result<Contents, LogError> {
-        let path = dir.join("parallax.log");
-        let mut file = File::open(&path).map_err(io_error("open", &path))?;
-        Ok(read(&path, &mut file, None)?.0)
+        Self::read_file(&dir.join("parallax.log"))
+    }
+
+    fn read_file(path: &Path) -> Result<Contents, LogError> {
+        let mut file = File::open(path).map_err(io_error("open", path))?;
+        Ok(read(path, &mut file, None)?.0)
     }
 
     /// Another handle of the same log.
@@ -143,10 +146,8 @@ impl Log for FileLog {
         shared.sync()?;
         let history = match &shared.history {
             Some(history) => history.get(&stream).cloned().unwrap_or_default(),
-            None => {
-                let what = "its history was let go".to_owned();
-                return Err(LogError::Lost { stream, what, cure: "restart the job" });
-            }
+            // It is read again from the disk.
+            None => shared.read_again(stream)?,
         };
         let reads = &mut shared.handles[self.number];
         reads.streams.insert(stream);
@@ -227,6 +228,16 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// All frames of a stream whose history was let go.
+    fn read_again(&self, stream: Stream) -> Result<Vec<LogFrame>, LogError> {
+        let Some(disk) = &self.disk else {
+            let what = "its history was let go".to_owned();
+            return Err(LogError::Lost { stream, what, cure: "restart the job" });
+        };
+        let mut contents = FileLog::read_file(&disk.path)?;
+        Ok(contents.frames.remove(&stream).unwrap_or_default())
     }
 
     fn check(&self) -> Result<(), LogError> {

@@ -75,8 +75,9 @@ impl Body {
                 | Entry::Closed(_)
                 | Entry::Lost(_)
                 | Entry::Lacks(_)
-                | Entry::Repeated { .. }
-                | Entry::Feeds(_) => None,
+                | Entry::Repeated(_)
+                | Entry::Feeds(_)
+                | Entry::Times(_) => None,
             },
             Self::Evaluator(weighing) => match **weighing {
                 Weighing::Claim { nonce, .. } => Some(nonce),
@@ -84,7 +85,9 @@ impl Body {
                 | Weighing::Panes { .. }
                 | Weighing::Sent { .. }
                 | Weighing::State { .. }
-                | Weighing::Change(_) => None,
+                | Weighing::Change(_)
+                | Weighing::Asks { .. }
+                | Weighing::Retimes(_) => None,
             },
         }
     }

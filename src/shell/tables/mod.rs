@@ -94,7 +94,7 @@ pub fn schema_text(table: &str, spec: &PipelineSpec) -> Option<String> {
     let batch = match table {
         "windows" => windows::batch(spec, &[]),
         "pairs" => pairs::batch(spec, 0, &[]),
-        "panes" => panes::batch(spec, &[]),
+        "panes" => panes::batch(&[]),
         "decisions" => decisions::batch(spec, &[]),
         _ => return None,
     };
@@ -202,13 +202,9 @@ impl Tables for Stage {
         partition: u32,
         file: &TableFile,
         rows: &[PairRow],
+        config: u64,
     ) -> anyhow::Result<()> {
-        Ok(self.write(
-            owner,
-            file,
-            pairs::batch(&self.spec, partition, rows),
-            self.spec.tasks_hash,
-        )?)
+        Ok(self.write(owner, file, pairs::batch(&self.spec, partition, rows), config)?)
     }
 
     fn stage(
@@ -220,7 +216,7 @@ impl Tables for Stage {
     ) -> anyhow::Result<()> {
         let batch = match rows {
             Rows::Windows(rows) => windows::batch(&self.spec, rows),
-            Rows::Panes(rows) => panes::batch(&self.spec, rows),
+            Rows::Panes(rows) => panes::batch(rows),
             Rows::Decisions(rows) => decisions::batch(&self.spec, rows),
         };
         Ok(self.write(owner, file, batch, config)?)

@@ -11,25 +11,25 @@ use hdrhistogram::serialization::{Serializer, V2Serializer};
 use super::columns::Columns;
 use crate::model::entry::Pane;
 use crate::model::row::PaneRow;
-use crate::model::spec::PipelineSpec;
 use crate::model::tally::{ArmTally, Segment, Tally};
-use crate::model::time::EventTime;
+use crate::model::time::{EventTime, Span};
 use crate::stats::histogram::Latency;
 
 struct Row<'p> {
+    size: Span,
     pane: &'p Pane,
     segment: Segment,
     tally: Tally,
 }
 
-pub(super) fn batch(spec: &PipelineSpec, panes: &[PaneRow]) -> Result<RecordBatch, ArrowError> {
+pub(super) fn batch(panes: &[PaneRow]) -> Result<RecordBatch, ArrowError> {
     let rows: Vec<Row<'_>> = panes.iter().flat_map(rows_of).collect();
     let mut columns = Columns::of(&rows);
     columns
         .time("pane_start", |row| {
             (EventTime::START < row.pane.start).then_some(row.pane.start.us())
         })
-        .float("pane_size_s", |_| Some(spec.time.pane.as_secs()))
+        .float("pane_size_s", |row| Some(row.size.as_secs()))
         .text("model_version", |row| row.pane.version.as_ref().map(|(_, version)| version.as_str()))
         .owned_text("segment_key", |row| row.segment.dimension.clone())
         .owned_text("segment_value", |row| row.segment.value.clone())
@@ -74,10 +74,11 @@ pub(super) fn batch(spec: &PipelineSpec, panes: &[PaneRow]) -> Result<RecordBatc
 }
 
 fn rows_of(row: &PaneRow) -> Vec<Row<'_>> {
-    let pane = &row.pane;
+    let PaneRow { size, pane, .. } = row;
+    let size = *size;
     let mut tallies = pane.tallies.clone();
     tallies.entry(Segment::all()).or_default();
-    tallies.into_iter().map(|(segment, tally)| Row { pane, segment, tally }).collect()
+    tallies.into_iter().map(|(segment, tally)| Row { size, pane, segment, tally }).collect()
 }
 
 /// HdrHistogram V2 bytes, two significant digits, microseconds; empty without values.

@@ -108,6 +108,19 @@ fn is_settled(schedule: &Schedule) -> Result<(), String> {
     if !obeyed {
         return Err("older rules than those of the leader's pipeline file are in force".to_owned());
     }
+    let retimed = leads.clone().all(|process| {
+        let file = &process.driver.spec;
+        process.driver.evaluator().is_none_or(|leader| {
+            let in_force = leader.spec();
+            let times = in_force.times();
+            // Rules and times of one revision are put in force one after the other: a crash may come between.
+            let newest = in_force.revision.max(times.revision);
+            file.revision < newest || file.time.tempo() == times.tempo
+        })
+    });
+    if !retimed || schedule.processes.iter().any(|process| process.driver.is_retiming()) {
+        return Err("times never changed as they were to".to_owned());
+    }
     let leads = leads.count();
     if leads != 1 {
         return Err(format!("{leads} evaluators lead"));

@@ -86,6 +86,7 @@ impl Tables for VirtualTables {
         partition: u32,
         file: &TableFile,
         rows: &[PairRow],
+        _: u64,
     ) -> Result<()> {
         self.write(Step::StagePairs, owner, file, Content::Pairs(partition, rows.to_vec()))
     }

@@ -15,7 +15,9 @@ pub(super) enum Step {
     AppendFact,
     AppendVitals,
     AppendClosed,
+    AppendTimes,
     AppendChange,
+    AppendRetimes,
     AppendCut,
     AppendPanes,
     AppendSent,
@@ -35,13 +37,15 @@ pub(super) enum Step {
     LetterFlush,
 }
 
-pub(super) const STEPS: [Step; 23] = [
+pub(super) const STEPS: [Step; 25] = [
     Step::LogRead,
     Step::AppendClaim,
     Step::AppendFact,
     Step::AppendVitals,
     Step::AppendClosed,
+    Step::AppendTimes,
     Step::AppendChange,
+    Step::AppendRetimes,
     Step::AppendCut,
     Step::AppendPanes,
     Step::AppendSent,
@@ -62,8 +66,9 @@ pub(super) const STEPS: [Step; 23] = [
 ];
 
 /// Steps that are rare by themselves, and so are where a process is meant to die more often.
-const RARE: [Step; 10] = [
+const RARE: [Step; 11] = [
     Step::AppendChange,
+    Step::AppendRetimes,
     Step::CompletePairs,
     Step::CompleteTable,
     Step::AppendPanes,
@@ -111,17 +116,17 @@ impl Fate {
     pub(super) fn drawn(rng: &mut Rng, repairs: bool) -> Self {
         let side = if rng.chance(50) { Side::Before } else { Side::After };
         let plan = |step, side, spared| Some(Plan { step, side, spared });
-        if repairs && rng.chance(70) {
+        if repairs && rng.chance(90) {
             return Self { plan: plan(Step::RemovePairs, side, 0), ..Self::default() };
         }
         match rng.below(100) {
             // Files are named that aren't in place yet.
-            0..10 => Self {
+            0..13 => Self {
                 plan: plan(Step::AppendClosed, Side::After, rng.below(6)),
                 stops_all: true,
                 ..Self::default()
             },
-            10..22 => Self::default(),
+            13..22 => Self::default(),
             at => {
                 let step = if at < 55 { *rng.pick(&RARE) } else { *rng.pick(&STEPS) };
                 let spared = [0, 0, 0, rng.below(3), rng.below(12)][rng.index(5)];
@@ -177,6 +182,12 @@ pub(super) enum Bug {
     ChangesForgotten,
     /// A new owner of the evaluator obeys rules that a superseded one wrote down.
     ChangesOfZombies,
+    /// A task says that it holds where it has closed already.
+    HoldsTooEarly,
+    /// Times change earlier than the tasks hold.
+    TimesTooEarly,
+    /// A new owner of a task goes by the tempo before a change.
+    TimesForgotten,
     /// Who was superseded by a late claim doesn't claim again.
     NeverClaimsAgain,
     /// The evaluator takes entries of any epoch.
@@ -187,7 +198,7 @@ pub(super) enum Bug {
     StagesOfZombiesCompleted,
 }
 
-pub(super) const BUGS: [Bug; 13] = [
+pub(super) const BUGS: [Bug; 16] = [
     Bug::ActsBeforeReadBack,
     Bug::NoLookBack,
     Bug::OneResumePoint,
@@ -197,6 +208,9 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug::StateOfLostEntry,
     Bug::ChangesForgotten,
     Bug::ChangesOfZombies,
+    Bug::HoldsTooEarly,
+    Bug::TimesTooEarly,
+    Bug::TimesForgotten,
     Bug::NeverClaimsAgain,
     Bug::SeatIgnoresEpochs,
     Bug::SignalsNotRepeated,

@@ -337,7 +337,8 @@ fn append_step(body: &Body) -> Step {
             Entry::Claim { .. } => Step::AppendClaim,
             Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => Step::AppendFact,
             Entry::Vitals(_) => Step::AppendVitals,
-            Entry::Closed(_) | Entry::Repeated { .. } | Entry::Feeds(_) => Step::AppendClosed,
+            Entry::Closed(_) | Entry::Repeated(_) | Entry::Feeds(_) => Step::AppendClosed,
+            Entry::Times(_) => Step::AppendTimes,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
             Weighing::Claim { .. } => Step::AppendClaim,
@@ -346,6 +347,7 @@ fn append_step(body: &Body) -> Step {
             Weighing::Sent { .. } => Step::AppendSent,
             Weighing::State { .. } => Step::AppendState,
             Weighing::Change(_) => Step::AppendChange,
+            Weighing::Asks { .. } | Weighing::Retimes(_) => Step::AppendRetimes,
         },
     }
 }

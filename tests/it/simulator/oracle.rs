@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parallax::engine::evaluator::{self, Evaluator, Rows};
+use parallax::engine::evaluator::{self, Evaluator, First, Rows};
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::entry::{Entry, Fact, Pane, Vitals, Weighing};
 use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
 use parallax::model::signal::Signal;
 use parallax::model::spec::PipelineSpec;
-use parallax::model::time::EventTime;
+use parallax::model::time::{EventTime, Span};
 use parallax::shell::log::{Body, Stream};
 
 use super::broker::{Broker, INPUTS, PARTITIONS, Stored};
@@ -32,6 +32,8 @@ pub(super) struct Compared {
     pub(super) repeats: usize,
     /// Of rules.
     pub(super) changes: usize,
+    /// Of times.
+    pub(super) retimed: usize,
 }
 
 impl Compared {
@@ -43,6 +45,7 @@ impl Compared {
         self.signals += other.signals;
         self.repeats += other.repeats;
         self.changes += other.changes;
+        self.retimed += other.retimed;
     }
 }
 
@@ -80,8 +83,9 @@ impl Said {
             | Entry::Fact(_)
             | Entry::Lost(_)
             | Entry::Lacks(_)
-            | Entry::Repeated { .. }
-            | Entry::Feeds(_) => {}
+            | Entry::Repeated(_)
+            | Entry::Feeds(_)
+            | Entry::Times(_) => {}
         }
     }
 
@@ -160,6 +164,10 @@ pub(super) fn compare(
     end: End,
 ) -> Result<Compared, String> {
     let mut compared = Compared::default();
+    let times = weighings(shared).iter().rev().find_map(|weighing| weighing.times().copied());
+    compared.retimed = times.iter().filter(|times| times.revision != 0).count();
+    let file = spec;
+    let spec = &times.map_or_else(|| Arc::clone(spec), |times| Arc::new(spec.with_times(&times)));
     let mut merged: BTreeMap<(u8, EventTime), Pane> = BTreeMap::new();
     let mut letters = BTreeSet::new();
     for partition in 0..PARTITIONS {
@@ -203,7 +211,7 @@ pub(super) fn compare(
     if shared.letters.arrived != letters {
         return Err("a dead letter is missing".to_owned());
     }
-    compare_evaluator(spec, shared, &merged, &mut compared)?;
+    compare_evaluator((file, spec), shared, &merged, &mut compared)?;
     Ok(compared)
 }
 
@@ -295,7 +303,7 @@ fn under<T: Clone>(config: u64, rows: &[T]) -> impl Iterator<Item = (u64, T)> {
 /// Panes by their start, parts that were weighed apart added up; that they were is marked in the rows.
 fn together(rows: &[(u64, PaneRow)]) -> Vec<PaneRow> {
     let mut merged: BTreeMap<(u8, EventTime), Pane> = BTreeMap::new();
-    for (_, PaneRow { comparison, pane }) in rows {
+    for (_, PaneRow { comparison, pane, .. }) in rows {
         let start = pane.start;
         let into = merged.entry((*comparison, start)).or_insert_with(|| Pane::empty(start));
         into.merge(pane);
@@ -306,18 +314,19 @@ fn together(rows: &[(u64, PaneRow)]) -> Vec<PaneRow> {
 fn of_tasks(merged: &BTreeMap<(u8, EventTime), Pane>) -> Vec<PaneRow> {
     let row = |((comparison, _), pane): (&(u8, EventTime), &Pane)| PaneRow {
         comparison: *comparison,
+        size: Span::ZERO,
         pane: Pane { partial: false, ..pane.clone() },
     };
     merged.iter().map(row).collect()
 }
 
 fn compare_evaluator(
-    spec: &Arc<PipelineSpec>,
+    (file, spec): (&Arc<PipelineSpec>, &PipelineSpec),
     shared: &Shared,
     merged: &BTreeMap<(u8, EventTime), Pane>,
     compared: &mut Compared,
 ) -> Result<(), String> {
-    let (wanted, signals) = followed(spec, shared, compared)?;
+    let (wanted, signals) = followed(file, shared, compared)?;
     let mut said = Tables::default();
     for content in shared.disk.files.values() {
         if let Content::Table(config, rows) = content {
@@ -325,6 +334,10 @@ fn compare_evaluator(
         }
     }
     said.sort();
+    let other = said.panes.iter().find(|(_, row)| row.size != spec.times().at(row.pane.start).pane);
+    if let Some((_, row)) = other {
+        return Err(format!("the pane at {:?} isn't {:?} long", row.pane.start, row.size));
+    }
     first_difference("windows", &said.windows, &wanted.windows)?;
     first_difference("panes", &said.panes, &wanted.panes)?;
     first_difference("decisions", &said.decisions, &wanted.decisions)?;
@@ -354,10 +367,14 @@ fn followed(
     shared: &Shared,
     compared: &mut Compared,
 ) -> Result<(Tables, Vec<Signal>), String> {
-    let first = weighings(shared).into_iter().find_map(|weighing| weighing.rules().cloned());
-    let first = first.ok_or("no rules were written down")?;
+    let all = weighings(shared);
+    let first = First {
+        rules: all.iter().find_map(|weighing| weighing.rules()),
+        times: all.iter().find_map(|weighing| weighing.times()),
+    };
+    first.rules.ok_or("no rules were written down")?;
     let mut revision = 0;
-    let mut evaluator = Evaluator::recover(Arc::clone(spec), PARTITIONS, None, Some(&first))?;
+    let mut evaluator = Evaluator::recover(Arc::clone(spec), PARTITIONS, None, first)?;
     evaluator.repeat();
     let mut vitals = vec![0; PARTITIONS];
     for (partition, vitals) in vitals.iter_mut().enumerate() {
@@ -371,7 +388,7 @@ fn followed(
     for weighing in weighings(shared) {
         match weighing.as_ref() {
             Weighing::Cut { ends, .. } => weighed.clone_from(ends),
-            Weighing::Panes { .. } => {}
+            Weighing::Panes { .. } | Weighing::Asks { .. } | Weighing::Retimes(_) => {}
             Weighing::Change(rules) => {
                 if rules.revision <= revision {
                     return Err(format!("revision {} behind {revision}", rules.revision));

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parallax::model::entry::{Closed, Entry, ResumePoint, Weighing};
-use parallax::model::time::Span;
+use parallax::model::entry::{Closed, Entry, ResumePoint, TimesSaid, Weighing};
+use parallax::model::time::{EventTime, Span};
 use parallax::shell::log::{Body, LogFrame, Stream};
 
 use super::faults::Bug;
@@ -28,6 +28,9 @@ pub(super) fn altered(
             vitals.map(|frame| (frame.position, None)).collect()
         }
         (Bug::VitalsRejected, 0, _) => accepted(topic, is_vitals),
+        (Bug::TimesForgotten, 0, Stream::Task(_)) => said_otherwise(topic, |said| {
+            said.times.tempo = said.times.before;
+        }),
         (Bug::StateOfLostEntry, 1, Stream::Evaluator) => accepted(topic, is_state),
         (Bug::ChangesForgotten, 1, Stream::Evaluator) => {
             let changes = topic.frames.iter().filter(|frame| is_change(frame));
@@ -40,6 +43,18 @@ pub(super) fn altered(
 
 /// What is written down that isn't so.
 pub(super) fn alter_append(bug: Bug, body: &mut Body) {
+    if let (Bug::TimesTooEarly, Body::Evaluator(weighing)) = (bug, &mut *body)
+        && let Weighing::Retimes(times) = Arc::make_mut(weighing)
+        && EventTime::START < times.from
+    {
+        times.from = times.from.minus(Span::from_secs(60));
+    }
+    if let (Bug::HoldsTooEarly, Body::Task(entry)) = (bug, &mut *body)
+        && let Entry::Times(TimesSaid { hold: Some(hold), .. }) = Arc::make_mut(entry)
+        && EventTime::START < hold.to
+    {
+        hold.to = hold.to.minus(Span::from_secs(60));
+    }
     let (Bug::NoLookBack, Body::Task(entry)) = (bug, body) else { return };
     if let Entry::Closed(closed) = Arc::make_mut(entry) {
         let max = closed.to.plus(Span::from_secs(12));
@@ -48,6 +63,24 @@ pub(super) fn alter_append(bug: Bug, body: &mut Body) {
             *resume = ResumePoint { offset, max, read_to: 0, marks: 0, ..*resume };
         }
     }
+}
+
+/// What tasks said of their times, otherwise.
+fn said_otherwise(topic: &Topic, alter: fn(&mut TimesSaid)) -> BTreeMap<u64, Option<LogFrame>> {
+    let said = |frame: &LogFrame| match &frame.body {
+        Body::Task(entry) => match entry.as_ref() {
+            Entry::Times(said) => Some(*said),
+            _ => None,
+        },
+        Body::Evaluator(_) => None,
+    };
+    let altered = topic.frames.iter().filter_map(|frame| {
+        let mut said = said(frame)?;
+        alter(&mut said);
+        let body = Body::Task(Arc::new(Entry::Times(said)));
+        Some((frame.position, Some(LogFrame { body, ..frame.clone() })))
+    });
+    altered.collect()
 }
 
 fn is_vitals(frame: &LogFrame) -> bool {

@@ -79,8 +79,9 @@ fn spec() -> PipelineSpec {
     }
 }
 
-/// The same pipeline with other rules, twice: one is altered, one gone, one new; then all begin anew.
-fn files() -> Vec<Arc<PipelineSpec>> {
+/// The same pipeline with other rules, twice: one is altered, one gone, one new; then all begin anew. Either
+/// may come with other times.
+fn files(rng: &mut Rng) -> Vec<Arc<PipelineSpec>> {
     let first = spec();
     let rate = |text, action, value| rule(text, action, Metric::ErrorRate, Op::Above, value);
     let mut second = PipelineSpec { revision: 2, config_hash: 2, dry_run: false, ..first.clone() };
@@ -89,8 +90,22 @@ fn files() -> Vec<Arc<PipelineSpec>> {
     second.rules.remove(3);
     second.rules.insert(0, rate("error_rate > 25%", Action::Investigate, 0.25));
     let certainty = Certainty { per_rollout: 0.4, ..first.certainty };
-    let third = PipelineSpec { revision: 3, config_hash: 3, certainty, ..second.clone() };
+    let time = other_times(rng, first.time);
+    let which = rng.below(4);
+    if which == 0 {
+        second.time = time;
+    }
+    let mut third = PipelineSpec { revision: 3, config_hash: 3, certainty, ..second.clone() };
+    if which == 1 {
+        third.time = time;
+    }
     [first, second, third].map(Arc::new).into()
+}
+
+fn other_times(rng: &mut Rng, time: TimeSpec) -> TimeSpec {
+    let mut one_of = |seconds: [i64; 4]| Span::from_secs(seconds[rng.index(4)]);
+    let (pane, wait) = (one_of([5, 10, 15, 30]), one_of([5, 10, 20, 40]));
+    TimeSpec { pane, wait, skew: one_of([0, 1, 2, 7]), ..time }
 }
 
 /// Runs one schedule; what went wrong, if anything did.
@@ -112,8 +127,8 @@ pub(super) fn run(seed: u64, bug: Bug) -> Result<Outcome, String> {
     };
     let mut schedule = Schedule {
         trouble: 3 + rng.below(12),
+        files: files(&mut rng),
         rng,
-        files: files(),
         newest: 0,
         shared: Arc::new(Mutex::new(shared)),
         broker,

@@ -51,8 +51,9 @@ impl Tables {
     fn file(&self, stage: &Stage, name: &str, numbers: impl Iterator<Item = i64>) {
         // Not in order: partitions interleave.
         let rows: Vec<PairRow> = numbers.map(row).rev_collected();
+        let config = stage.spec.tasks_hash;
         let (mut stage, file) = (stage.clone(), pairs_file(rows[0].pane, name));
-        stage.stage_pairs(OWNER, 0, &file, &rows).unwrap();
+        stage.stage_pairs(OWNER, 0, &file, &rows, config).unwrap();
         assert!(stage.complete(OWNER, &file).unwrap());
     }
 
