@@ -20,6 +20,17 @@ pub fn client_config(endpoint: &KafkaEndpoint, role: &str) -> ClientConfig {
     config
 }
 
+/// The same for somebody who reads and keeps positions itself: the group's are never written by reading.
+#[must_use]
+pub(in crate::shell) fn reader_config(endpoint: &KafkaEndpoint, role: &str) -> ClientConfig {
+    let mut config = client_config(endpoint, role);
+    config
+        .set("group.id", &endpoint.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false");
+    config
+}
+
 /// An error with what to look at.
 pub(in crate::shell) fn connect_error(endpoint: &KafkaEndpoint, reason: &str) -> SourceError {
     let mut reason = reason.to_owned();

@@ -17,7 +17,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::alone::{Alone, Refused};
-use super::client::{client_config, connect_error};
+use super::client::{connect_error, reader_config};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::shell::clock::monotonic;
 use crate::shell::source::SourceError;
@@ -105,15 +105,12 @@ impl Membership {
     ) -> Result<Self, SourceError> {
         let changes = Changes::default();
         let failed = |error: KafkaError| connect_error(endpoint, &error.to_string());
-        let mut config = client_config(endpoint, "member");
+        let mut config = reader_config(endpoint, "member");
         config
-            .set("group.id", &endpoint.group)
             .set("partition.assignment.strategy", "range")
             .set("session.timeout.ms", endpoint.session_ms.to_string())
             .set("heartbeat.interval.ms", (endpoint.session_ms / 5).clamp(300, 3000).to_string())
             .set("max.poll.interval.ms", (endpoint.session_ms * 3).max(60_000).to_string())
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error");
         if let Some(instance) = &endpoint.instance {
             config.set("group.instance.id", format!("{instance}-{thread}"));

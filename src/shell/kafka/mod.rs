@@ -19,5 +19,5 @@ pub mod source;
 mod watermarks;
 
 pub use client::client_config;
-pub(super) use client::connect_error;
+pub(super) use client::{connect_error, reader_config};
 pub(super) use watermarks::watermarks;

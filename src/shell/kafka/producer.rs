@@ -14,7 +14,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
-use super::client::client_config;
+use super::client::{client_config, reader_config};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::engine::DeadLetter;
 use crate::model::signal::Signal;
@@ -145,10 +145,7 @@ impl ControlProducer {
     pub fn new(endpoint: &KafkaEndpoint, topic: &str) -> Result<Self, SendError> {
         let (producer, context) = producer(endpoint, "control", SIGNAL_DEADLINE_MS)?;
         let refused = |error: KafkaError| SendError::refused(topic, &error);
-        let watcher: BaseConsumer = client_config(endpoint, "control-watcher")
-            .set("group.id", &endpoint.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
+        let watcher: BaseConsumer = reader_config(endpoint, "control-watcher")
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "latest")
             .set("queued.max.messages.kbytes", "1024")

@@ -11,7 +11,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::client::client_config;
+use super::client::reader_config;
 use super::partitioner::{Sampled, Topic, diagnosis, objection};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::decode::Decoder;
@@ -91,10 +91,7 @@ fn sample(
     counts: &[u32],
     spec: &PipelineSpec,
 ) -> Result<Vec<Topic>, KafkaError> {
-    let consumer: BaseConsumer = client_config(endpoint, "sample")
-        .set("group.id", &endpoint.group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
+    let consumer: BaseConsumer = reader_config(endpoint, "sample")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "4096")

@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::batch::Queue;
-use super::client::{client_config, connect_error};
+use super::client::{connect_error, reader_config};
 use super::describe::{Topic, describe};
 use super::ends::{self, EndsClient, ask};
 use super::watermarks::watermarks;
@@ -357,10 +357,7 @@ fn consumer(
     queues: u32,
 ) -> Result<BaseConsumer, SourceError> {
     let per_queue = (FETCHED_KIB / queues.max(1)).clamp(1024, 16 * 1024);
-    client_config(endpoint, role)
-        .set("group.id", &endpoint.group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
+    reader_config(endpoint, role)
         .set("enable.partition.eof", "false")
         .set("auto.offset.reset", "error")
         .set("isolation.level", "read_committed")

@@ -18,7 +18,7 @@ use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 use super::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, codec};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
-use crate::shell::kafka::{client_config, connect_error, watermarks};
+use crate::shell::kafka::{client_config, connect_error, reader_config, watermarks};
 use crate::shell::source::SourceError;
 
 /// How long the cluster may take to answer.
@@ -115,10 +115,7 @@ impl KafkaLog {
             .set("queue.buffering.max.messages", "100000")
             .create_with_context(deliveries.clone())
             .map_err(failed)?;
-        let reader = client_config(endpoint, "log-reader")
-            .set("group.id", &endpoint.group)
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
+        let reader = reader_config(endpoint, "log-reader")
             .set("enable.partition.eof", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_uncommitted")
