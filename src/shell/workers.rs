@@ -44,13 +44,6 @@ pub struct Workers<'a> {
     pub observers: &'a (dyn Fn() -> Vec<Box<dyn Observer>> + Sync),
 }
 
-/// What the topics are.
-struct Of<'a> {
-    feeds: &'a Feeds,
-    /// Partitions by arm.
-    counts: &'a [u32],
-}
-
 /// What a worker begins with.
 struct Begins {
     driver: Driver,
@@ -72,26 +65,24 @@ impl Workers<'_> {
         let feeds = &spec.feeds;
         let ends = if self.until_end { Some(source.ends_now()?) } else { None };
         let ends = ends.map(|ends| if feeds.is_routed() { by_feed(feeds, &ends) } else { ends });
-        let of = Of { feeds, counts: &counts };
-        let pipeline = Pipeline { spec: spec.clone(), ..self.pipeline.clone() };
-        self.run_each(&pipeline, &of, of_feeds(source, feeds), ends).map_err(|error| {
-            match error.downcast_ref() {
-                Some(SourceError::NotAlone) => {
-                    let how = sample::how_keyed(self.kafka, topics, &counts, &spec);
-                    if how.is_empty() { error } else { error.context(how) }
-                }
-                _ => error,
+        let source = of_feeds(source, feeds);
+        let pipeline = Pipeline { spec, ..self.pipeline.clone() };
+        self.run_each(&pipeline, source, ends).map_err(|error| match error.downcast_ref() {
+            Some(SourceError::NotAlone) => {
+                let how = sample::how_keyed(self.kafka, topics, &counts, &pipeline.spec);
+                if how.is_empty() { error } else { error.context(how) }
             }
+            _ => error,
         })
     }
 
     fn run_each(
         &self,
         pipeline: &Pipeline,
-        of: &Of<'_>,
         source: Box<dyn Source + Send>,
         ends: Option<Vec<Vec<i64>>>,
     ) -> Result<()> {
+        let feeds = &pipeline.spec.feeds;
         let partitions = source.partitions();
         let count = count(self.pipeline.endpoints.threads, partitions);
         let mut begin = Vec::new();
@@ -121,7 +112,7 @@ impl Workers<'_> {
                     let _leaves = LeavesOnPanic(&self.stop);
                     let span = tracing::info_span!("worker", number = worker);
                     let _entered = (1 < count).then(|| span.enter());
-                    if let Err(error) = self.work((worker, count), of, source, begins) {
+                    if let Err(error) = self.work((worker, count), feeds, source, begins) {
                         fail(error);
                     }
                 };
@@ -144,12 +135,12 @@ impl Workers<'_> {
     fn work(
         &self,
         (worker, count): (usize, usize),
-        of: &Of<'_>,
+        feeds: &Feeds,
         source: Option<Box<dyn Source + Send>>,
         begins: Begins,
     ) -> Result<()> {
         let Begins { mut driver, published, until } = begins;
-        let mut source = source.map_or_else(|| self.connect(of.feeds), Ok)?;
+        let mut source = source.map_or_else(|| self.connect(feeds), Ok)?;
         if self.accept_loss {
             driver.accept_loss();
         }
@@ -157,14 +148,14 @@ impl Workers<'_> {
             driver.observe(observer);
         }
         let mut live = Live {
-            share: self.share((worker, count), of, driver.partitions)?,
+            share: self.share((worker, count), feeds, driver.partitions)?,
             driver: &mut driver,
             source: source.as_mut(),
             clock: self.clock,
             stop: self.stop.clone(),
             published,
             until,
-            reopen: &|| Ok(self.connect(of.feeds)?),
+            reopen: &|| Ok(self.connect(feeds)?),
         };
         live.run()
     }
@@ -174,15 +165,14 @@ impl Workers<'_> {
     fn share(
         &self,
         (worker, count): (usize, usize),
-        of: &Of<'_>,
+        feeds: &Feeds,
         partitions: u32,
     ) -> Result<Share> {
         let shared = matches!(self.pipeline.endpoints.log, LogEndpoint::Topic { .. });
         if shared && !self.until_end {
             let member = Membership::join(self.kafka, &self.pipeline.endpoints.topics, worker)?;
-            let is_one = of.feeds.is_routed();
-            let total = of.counts.iter().sum();
-            let member = if is_one { member.for_one(total) } else { member };
+            let total = feeds.partitions().iter().sum();
+            let member = if feeds.is_routed() { member.for_one(total) } else { member };
             return Ok(Share::Group(Box::new(member)));
         }
         let is_ours = |partition: &u32| *partition as usize % count == worker;
