@@ -13,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::metrics::CONTENT_TYPE;
 use super::published::{Published, Snapshot};
@@ -83,7 +83,7 @@ async fn metrics(State(published): State<Published>) -> Response {
     (kind, published.read().metrics()).into_response()
 }
 
-async fn why(State(published): State<Published>) -> Json<serde_json::Value> {
+async fn why(State(published): State<Published>) -> Json<Value> {
     Json(published.read().why)
 }
 
@@ -94,10 +94,9 @@ async fn verdict(
     Path(pipeline): Path<String>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
-    let mut snapshot = published.read();
-    let (known, verdicts) =
-        (snapshot.pipeline().to_owned(), std::mem::take(&mut snapshot.verdicts));
-    let mut verdicts = verdicts;
+    let snapshot = published.read();
+    let known = snapshot.pipeline().to_owned();
+    let mut verdicts = snapshot.verdicts;
     let candidates: Vec<String> = verdicts.keys().cloned().collect();
     let wanted = query.get("candidate").or_else(|| candidates.first()).cloned().unwrap_or_default();
     match verdicts.remove(&wanted) {
