@@ -23,7 +23,7 @@ pub fn of_tasks_at(spec: &PipelineSpec, tempo: Tempo) -> u64 {
     if tempo == spec.time.tempo() {
         return spec.tasks_hash;
     }
-    of_tasks(&spec.with_times(&Times::always(tempo)))
+    spec.feeds.mixed_into(of_tasks(&spec.with_times(&Times::always(tempo))))
 }
 
 /// Hash of what tasks do but for their times.

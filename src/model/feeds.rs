@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 /// The most feeds of a task: entries of the log number them in a byte.
 pub const FEEDS_MAX: usize = u8::MAX as usize;
 
@@ -107,6 +109,16 @@ impl Feeds {
             _ => 0,
         };
         starts.windows(2).map(count).collect()
+    }
+
+    /// A hash of what a task does, with that of how its feeds are numbered; where they are arms, the same.
+    #[must_use]
+    pub fn mixed_into(&self, hash: u64) -> u64 {
+        if !self.is_routed() {
+            return hash;
+        }
+        let told: Vec<u8> = self.partitions().iter().flat_map(|n| n.to_le_bytes()).collect();
+        xxh3_64_with_seed(&told, hash)
     }
 }
 

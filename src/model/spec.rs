@@ -5,7 +5,6 @@
 //! runs is `RulesSpec` and `TimeSpec`, all else lasts. Knows nothing of: YAML.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::feeds::{Feeds, TooManyFeeds};
 use super::rule::Rule;
@@ -116,9 +115,8 @@ impl PipelineSpec {
     /// They are too many.
     pub fn routed(&self, partitions: &[u32]) -> Result<Self, TooManyFeeds> {
         let feeds = Feeds::routed(partitions)?;
-        let told: Vec<u8> = partitions.iter().flat_map(|count| count.to_le_bytes()).collect();
         let [tasks_hash, lasting_hash] =
-            [self.tasks_hash, self.lasting_hash].map(|hash| xxh3_64_with_seed(&told, hash));
+            [self.tasks_hash, self.lasting_hash].map(|hash| feeds.mixed_into(hash));
         Ok(Self { feeds, tasks_hash, lasting_hash, ..self.clone() })
     }
 
