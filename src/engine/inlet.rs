@@ -497,9 +497,9 @@ impl Inlet {
         self.keep_from = records;
         self.held.forget_before(records);
         self.side = self.side.split_off(&panes);
-        let keep = self.resume(need).offset;
         // Not by offset: several facts may stand at one.
         self.bounds.drain(..self.bound_before(need));
+        let keep = self.bounds.front().map_or_else(|| self.start().offset, |b| b.start.offset);
         self.known.retain(|fact| keep <= fact.offset);
         self.touched.retain(|&(_, to)| panes < to);
     }

@@ -37,11 +37,8 @@ impl Task {
     pub fn catch_up(&self, comparison: u8) -> Option<Self> {
         let at = usize::from(comparison);
         let parked = self.comparisons.get(at)?.parked.clone()?;
-        let points = |input: usize| {
-            let number = u8::try_from(input).unwrap_or(u8::MAX);
-            let point = parked.resume.iter().find(|point| point.input == number);
-            point.copied().unwrap_or_else(|| ResumePoint::beginning(number))
-        };
+        let points =
+            |input: usize| ResumePoint::of(&parked.resume, u8::try_from(input).unwrap_or(u8::MAX));
         let mut behind = Self::begin(
             std::sync::Arc::clone(&self.spec),
             self.partition,

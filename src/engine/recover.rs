@@ -154,12 +154,13 @@ impl Recovered {
 
     /// Where a comparison's last entry says to read an input again.
     pub(super) fn resume(&self, comparison: u8, input: u8) -> ResumePoint {
-        let of = |last: &LastClosed| last.resume.iter().find(|p| p.input == input).copied();
-        let point = match self.closed.get(&comparison) {
-            Some(last) => of(last),
-            None => self.begins.get(&input).copied(),
-        };
-        point.unwrap_or_else(|| ResumePoint::beginning(input))
+        match self.closed.get(&comparison) {
+            Some(last) => ResumePoint::of(&last.resume, input),
+            None => {
+                let begins = self.begins.get(&input).copied();
+                begins.unwrap_or_else(|| ResumePoint::beginning(input))
+            }
+        }
     }
 
     /// Up to when a comparison's panes may lack records of an input.

@@ -86,7 +86,7 @@ impl Task {
 
     /// How far before what it closes next lies what that depends on.
     pub(super) fn look_back(&self) -> Span {
-        let asked = self.hold.map_or(Span::ZERO, |hold| hold.tempo.skew.times(3));
+        let asked = self.hold.map_or(Span::ZERO, |hold| hold.tempo.look_back());
         self.times().look_back().max(asked)
     }
 

@@ -422,13 +422,8 @@ impl Task {
     pub(super) fn word(&mut self, at: usize, Parked { resume, facts }: Parked) -> Closed {
         self.repeat_lacks(at);
         let feeds = &self.spec.feeds;
-        let number = |feed: usize| u8::try_from(feed).unwrap_or(u8::MAX);
-        let first = |arm: usize| {
-            let feed = feeds.of_arm(arm).start;
-            let point = resume.iter().find(|point| usize::from(point.input) == feed);
-            point.copied().unwrap_or_else(|| ResumePoint::beginning(number(feed)))
-        };
-        let firsts = [0, at + 1].map(first);
+        let first = |arm: usize| u8::try_from(feeds.of_arm(arm).start).unwrap_or(u8::MAX);
+        let firsts = [0, at + 1].map(|arm| ResumePoint::of(&resume, first(arm)));
         let comparison = self.comparisons[at].number;
         if feeds.is_routed() {
             let (partitions, resume) = (feeds.partitions(), resume.clone());

@@ -65,6 +65,13 @@ impl ResumePoint {
     pub const fn beginning(input: u8) -> Self {
         Self { input, offset: 0, max: EventTime::START, read_to: 0, marks: 0 }
     }
+
+    /// The one of this input among several; its beginning if there is none.
+    #[must_use]
+    pub fn of(points: &[Self], input: u8) -> Self {
+        let point = points.iter().find(|point| point.input == input);
+        point.copied().unwrap_or_else(|| Self::beginning(input))
+    }
 }
 
 /// Where to re-read each feed of a comparison of topics that aren't co-partitioned. It belongs to the entry
@@ -361,6 +368,15 @@ impl Entry {
             | Self::Lacks(_)
             | Self::Feeds(_)
             | Self::Times(_) => None,
+        }
+    }
+
+    /// By which times its owner goes, if it says that.
+    #[must_use]
+    pub const fn times(&self) -> Option<TimesSaid> {
+        match self {
+            Self::Times(said) => Some(*said),
+            _ => None,
         }
     }
 }

@@ -48,6 +48,14 @@ pub struct Hold {
 /// a first two more.
 const LOOK_BACK: i64 = 3;
 
+impl Tempo {
+    /// How far before a pane lies what it depends on.
+    #[must_use]
+    pub fn look_back(&self) -> Span {
+        self.skew.times(LOOK_BACK)
+    }
+}
+
 impl Times {
     /// One tempo for all time.
     #[must_use]
@@ -88,7 +96,7 @@ impl Times {
     /// How far before a pane lies what it depends on.
     #[must_use]
     pub fn look_back(&self) -> Span {
-        self.reach().times(LOOK_BACK)
+        self.before.look_back().max(self.tempo.look_back())
     }
 
     /// The running max at which a pane that ends here is closed: every record that could still belong to
@@ -159,7 +167,7 @@ pub fn next_change(
     if closed == EventTime::START {
         return Some(closed);
     }
-    let look_back = times.look_back().max(tempo.skew.times(LOOK_BACK));
+    let look_back = times.look_back().max(tempo.look_back());
     let panes = [times.tempo.pane, tempo.pane];
     let common = common_multiple(spans.iter().copied().chain(panes))?;
     let clear = look_back.plus(times.tempo.wait).plus(Span::from_us(1));

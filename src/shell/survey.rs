@@ -182,12 +182,9 @@ fn with_feeds(
         return Ok(spec.clone());
     }
     let (frames, _) = look.frames(Stream::Task(0), Begin::Tail(TAIL), u64::MAX)?;
-    let told = valid(frames).filter_map(|frame| match &frame.body {
-        Body::Task(entry) => match entry.as_ref() {
-            Entry::Feeds(points) => Some(points.partitions.clone()),
-            _ => None,
-        },
-        Body::Evaluator(_) => None,
+    let told = valid(frames).filter_map(|frame| match frame.entry()? {
+        Entry::Feeds(points) => Some(points.partitions.clone()),
+        _ => None,
     });
     let counted = topics.map(|topics| {
         let count =
@@ -313,20 +310,11 @@ fn tail(
 }
 
 fn closed(frame: &LogFrame) -> Option<&Closed> {
-    match &frame.body {
-        Body::Task(entry) => entry.word(),
-        Body::Evaluator(_) => None,
-    }
+    frame.entry()?.word()
 }
 
 fn times(frame: &LogFrame) -> Option<TimesSaid> {
-    match &frame.body {
-        Body::Task(entry) => match entry.as_ref() {
-            Entry::Times(said) => Some(*said),
-            _ => None,
-        },
-        Body::Evaluator(_) => None,
-    }
+    frame.entry()?.times()
 }
 
 /// How a task stands: what its next owner would come to.
@@ -342,10 +330,7 @@ fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<Tas
     let in_place = (0_u8..).zip(&spec.candidates).filter_map(|(number, _)| last(number));
     let in_place =
         in_place.flat_map(|closed| closed.files.iter().map(|f| f.name.clone())).collect();
-    let entries = frames.iter().filter_map(|frame| match &frame.body {
-        Body::Task(entry) => Some(entry.as_ref()),
-        Body::Evaluator(_) => None,
-    });
+    let entries = frames.iter().filter_map(LogFrame::entry);
     let task = Task::recover(Arc::clone(spec), partition, entries, &in_place);
     let mut inputs: Vec<InputSurvey> = (0..task.inputs())
         .map(|input| task.position(input))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use super::tasks::other_tasks;
+use super::tasks::check_writer;
 use super::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
 use crate::decide::words;
 use crate::engine::Epoch;
@@ -394,7 +394,10 @@ impl Seat {
             return Ok(());
         }
         if !says_times {
-            check_writer(&self.spec, &weighings)?;
+            check_writer(&self.spec, &weighings, |weighing| match weighing {
+                Weighing::Claim { config, .. } => Some(*config),
+                _ => None,
+            })?;
         }
         if last.is_none() && tables.holds_reports()? {
             let what = self.log.cut(Stream::Evaluator).unwrap_or_else(|| {
@@ -450,22 +453,6 @@ impl Seat {
             self.state = State::Leads { evaluator, epoch, tasks };
         }
         Ok(())
-    }
-}
-
-/// In a log from before times were said, the claim under which anything was weighed last tells them.
-fn check_writer(spec: &PipelineSpec, weighings: &[(u64, Arc<Weighing>)]) -> Result<()> {
-    let claim = |(epoch, weighing): &(u64, Arc<Weighing>)| match weighing.as_ref() {
-        Weighing::Claim { config, .. } => Some((*epoch, *config)),
-        _ => None,
-    };
-    let last = weighings.iter().rfind(|of| claim(of).is_none()).map(|(epoch, _)| *epoch);
-    let writer = weighings.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
-    match writer {
-        Some((_, config)) if !spec.does_what(config) => {
-            Err(OtherConfiguration(other_tasks(spec)).into())
-        }
-        _ => Ok(()),
     }
 }
 

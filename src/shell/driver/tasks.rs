@@ -589,35 +589,39 @@ fn complete_named(
 
 /// What the last owner said of its times.
 fn said(entries: &[(u64, Arc<Entry>)]) -> Option<TimesSaid> {
-    entries.iter().rev().find_map(|(_, entry)| match entry.as_ref() {
-        Entry::Times(said) => Some(*said),
+    entries.iter().rev().find_map(|(_, entry)| entry.times())
+}
+
+/// What tasks do, but for their times, may not change on a running log: two meanings must not mix in one
+/// window.
+fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
+    if let Some(said) = said(entries) {
+        return check_does(said.config == spec.lasting_hash, spec);
+    }
+    check_writer(spec, entries, |entry| match entry {
+        Entry::Claim { config, .. } => Some(*config),
         _ => None,
     })
 }
 
-/// What tasks do, but for their times, may not change on a running log: two meanings must not mix in one
-/// window. In logs from before, it is the last claim under which anything was written that says it: who was
-/// refused has claimed, too.
-fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
-    let claim = |(epoch, entry): &(u64, Arc<Entry>)| match entry.as_ref() {
-        Entry::Claim { config, .. } => Some((*epoch, *config)),
-        _ => None,
-    };
-    if let Some(said) = said(entries) {
-        let is_it = said.config == spec.lasting_hash;
-        return if is_it { Ok(()) } else { Err(OtherConfiguration(other_tasks(spec)).into()) };
-    }
-    let last = entries.iter().rfind(|entry| claim(entry).is_none()).map(|(epoch, _)| *epoch);
-    let writer = entries.iter().filter_map(claim).find(|(epoch, _)| Some(*epoch) == last);
-    match writer {
-        Some((_, config)) if !spec.does_what(config) => {
-            Err(OtherConfiguration(other_tasks(spec)).into())
-        }
-        _ => Ok(()),
-    }
+/// In a log from before times were said, it is the last claim under which anything was written that says what
+/// its writer did: who was refused has claimed, too. `config` is what a claim carries.
+pub(super) fn check_writer<E>(
+    spec: &PipelineSpec,
+    entries: &[(u64, Arc<E>)],
+    config: impl Fn(&E) -> Option<u64>,
+) -> Result<()> {
+    let last = entries.iter().rfind(|(_, entry)| config(entry).is_none()).map(|(epoch, _)| *epoch);
+    let claims = entries.iter().filter_map(|(epoch, entry)| Some((*epoch, config(entry)?)));
+    let mut writer = claims.filter(|(epoch, _)| Some(*epoch) == last);
+    check_does(writer.next().is_none_or(|(_, config)| spec.does_what(config)), spec)
 }
 
-pub(super) fn other_tasks(spec: &PipelineSpec) -> String {
+fn check_does(is_it: bool, spec: &PipelineSpec) -> Result<()> {
+    if is_it { Ok(()) } else { Err(OtherConfiguration(other_tasks(spec)).into()) }
+}
+
+fn other_tasks(spec: &PipelineSpec) -> String {
     let counts = if spec.feeds.is_routed() {
         let arms = ["primary"].into_iter().chain(spec.candidates.iter().map(String::as_str));
         let counts = arms.zip(spec.feeds.partitions()).map(|(arm, count)| format!("{arm} {count}"));

@@ -50,15 +50,21 @@ pub enum Body {
 }
 
 impl LogFrame {
+    /// What a task wrote, if one did.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Entry> {
+        match &self.body {
+            Body::Task(entry) => Some(entry),
+            Body::Evaluator(_) => None,
+        }
+    }
+
     /// Whether it is a fact that nobody may obey.
     #[must_use]
     pub fn unsound_fact(&self) -> Option<Fact> {
-        match &self.body {
-            Body::Task(entry) => match **entry {
-                Entry::Fact(fact) if !fact.is_sound(self.appended) => Some(fact),
-                _ => None,
-            },
-            Body::Evaluator(_) => None,
+        match self.entry()? {
+            Entry::Fact(fact) if !fact.is_sound(self.appended) => Some(*fact),
+            _ => None,
         }
     }
 }
