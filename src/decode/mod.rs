@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use crate::model::arm::{Assignment, Side};
 use crate::model::bucket::Unreadable;
 use crate::model::observation::{
-    Answer, DIMENSIONS_MAX, LATENCY_US_MAX, Observation, REQUEST_ID_MAX, WORD_MAX,
+    Answer, CARRIES_LABEL, CARRIES_LATENCY, CARRIES_SCORE, CARRIES_SCORES, CARRIES_VALUE,
+    DIMENSIONS_MAX, LATENCY_US_MAX, Observation, REQUEST_ID_MAX, WORD_MAX,
 };
 use crate::model::spec::{Comparator, PipelineSpec};
 use crate::model::time::EventTime;
@@ -99,6 +100,8 @@ impl Decoder {
             return Err(Reject::bare(Unreadable::MissingField, "request_id, event_time".into()));
         };
         let answer = self.answer(&event);
+        let latency_us = latency_us(&event.latency_ms).unwrap_or_default();
+        let carries = carries(&event, latency_us);
         Ok(Observation {
             request_id,
             time,
@@ -107,9 +110,10 @@ impl Decoder {
                 _ => Assignment::Random,
             },
             answer,
-            latency_us: latency_us(&event.latency_ms).unwrap_or_default(),
+            latency_us,
             segments: event.segments.map(|segment| segment.text().unwrap_or_default()),
             model_version: event.model_version.text(),
+            carries,
         })
     }
 
@@ -250,6 +254,26 @@ fn latency_us(value: &Value<'_>) -> Option<Option<u64>> {
     let millis = value.number().filter(|millis| 0.0 <= *millis)?;
     let us = u64::try_from(rounded(millis * 1e3)).unwrap_or(LATENCY_US_MAX);
     Some(Some(us.min(LATENCY_US_MAX)))
+}
+
+/// What of a prediction the record carries, and whether a latency.
+fn carries(event: &Event<'_>, latency_us: Option<u64>) -> u8 {
+    let finite = |value: &Value<'_>| value.number().is_some_and(f64::is_finite);
+    let label = match &event.label {
+        Value::Absent | Value::Nested => false,
+        Value::Text(text) => !text.is_empty(),
+        _ => true,
+    };
+    [
+        (label, CARRIES_LABEL),
+        (finite(&event.score), CARRIES_SCORE),
+        (finite(&event.value), CARRIES_VALUE),
+        (event.best.is_some(), CARRIES_SCORES),
+        (latency_us.is_some(), CARRIES_LATENCY),
+    ]
+    .into_iter()
+    .filter_map(|(carries, bit)| carries.then_some(bit))
+    .sum()
 }
 
 /// The nearest integer; `as` saturates, so that a latency of ages is merely long.

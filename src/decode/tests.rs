@@ -121,6 +121,27 @@ fn reads_every_kind_of_prediction() {
 }
 
 #[test]
+fn says_what_a_record_carries_whatever_is_compared() {
+    for (rest, carries) in [
+        (r#""prediction":null"#, 0),
+        (r#""prediction":{"label":"a"}"#, CARRIES_LABEL),
+        (r#""prediction":{"label":false,"score":0.5}"#, CARRIES_LABEL | CARRIES_SCORE),
+        (r#""prediction":{"label":"","score":null,"value":NaN,"scores":[NaN]}"#, 0),
+        (r#""prediction":{"value":0},"latency_ms":0"#, CARRIES_VALUE | CARRIES_LATENCY),
+        (r#""prediction":{"scores":{"a":1}}"#, CARRIES_SCORES),
+        (r#""status_code":500,"latency_ms":7"#, CARRIES_LATENCY),
+    ] {
+        let text = format!(r#"{{"request_id":"r","event_time":1,{rest}}}"#);
+        let number = Comparator::Number { absolute: 0.0, relative: 0.0 };
+        for comparator in [Comparator::Label, Comparator::ArgMax, number] {
+            let seen = decoder(comparator).decode(1, Some(text.as_bytes())).unwrap();
+            assert_eq!(seen.carries, carries, "{rest}");
+            assert_eq!(seen.into_owned().carries, carries, "{rest}");
+        }
+    }
+}
+
+#[test]
 fn tells_times_apart_by_form_and_magnitude() {
     for time in [
         "1700000000",
