@@ -27,6 +27,20 @@ pub const CARRIES_VALUE: u8 = 4;
 pub const CARRIES_SCORES: u8 = 8;
 /// A latency that can be used.
 pub const CARRIES_LATENCY: u8 = 16;
+/// A model version that is no text and can't be written as one.
+pub const BROKEN_VERSION: u8 = 32;
+/// Segments that are no object, or a value that can't be written as text.
+pub const BROKEN_SEGMENTS: u8 = 64;
+/// The fields that these bits stand for, from the lowest.
+pub const FIELDS: [&str; 7] = [
+    "prediction.label",
+    "prediction.score",
+    "prediction.value",
+    "prediction.scores",
+    "latency_ms",
+    "model_version",
+    "segments",
+];
 
 /// One arm's answer to one request, borrowed from the record it was read from.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,6 +61,9 @@ pub struct Observation<'a> {
     pub model_version: Option<Cow<'a, str>>,
     /// What the record carries in a form that can be used, whether it is compared or not: `CARRIES_*`.
     pub carries: u8,
+    /// Fields that hold what doesn't belong there, and that the comparison can do without: they count
+    /// as null. Bits as in `carries`, and `BROKEN_*`.
+    pub broken: u8,
 }
 
 /// What came back from the model.
@@ -86,6 +103,7 @@ impl Observation<'_> {
             segments: self.segments.map(|value| Cow::Owned(value.into_owned())),
             model_version: self.model_version.map(|version| Cow::Owned(version.into_owned())),
             carries: self.carries,
+            broken: self.broken,
         }
     }
 }

@@ -326,6 +326,7 @@ mod tests {
             segments: [country.into(), "".into(), "".into(), "".into()],
             model_version: None,
             carries: 0,
+            broken: 0,
         }
     }
 
