@@ -6,6 +6,7 @@
 
 pub mod endpoint;
 pub mod meaning;
+mod names;
 pub mod owned;
 pub mod problem;
 mod raw;

@@ -17,7 +17,7 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Parallax pipeline")]
 pub(super) struct RawPipeline {
-    /// Name in tables, keys and paths: lower-case letters, digits, `-` and `_`, at most 64.
+    /// Name in tables, keys and paths: a lower-case letter, then such letters, digits, `-` and `_`, at most 64.
     #[schemars(with = "String")]
     pub(super) pipeline: Text,
     /// Which version of the rules this file holds: raise it with each change of `rollback_when`,

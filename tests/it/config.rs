@@ -272,3 +272,34 @@ fn what_is_missing_empty_or_too_much_is_said() {
     "#
     );
 }
+
+#[test]
+fn names_that_readers_merge_and_what_can_never_be_watched_are_refused_at_once() {
+    let text = "\
+pipeline: \"null\"
+primary: {topic: a}
+candidates:
+  \"01\": {topic: b}
+  \"true\": {topic: c}
+  e5: {topic: d}
+segments:
+  Country: {declared: [BR, __other__]}
+  country: {max: 5}
+  2026-01-01: {declared: [x]}
+labels: {declared: [__none__]}
+mirrored: 0%
+rollback_when:
+  - latency_p99.9996 > 80ms
+  - latency_p99 > 2h
+";
+    insta::assert_snapshot!(wrong(text));
+    let named = |pipeline: usize, candidate: usize| {
+        let (pipeline, candidate) = ("p".repeat(pipeline), "c".repeat(candidate));
+        format!(
+            "pipeline: {pipeline}\nprimary: {{topic: a}}\ncandidates: {{{candidate}: {{topic: b}}}}\n"
+        )
+    };
+    let said = wrong(&named(64, 32));
+    assert!(said.contains("makes names of files too long") && said.contains("127 bytes"), "{said}");
+    assert!(load(&named(63, 32)).is_ok());
+}
