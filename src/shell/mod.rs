@@ -16,6 +16,7 @@ pub mod live;
 pub mod log;
 pub mod meeting;
 pub mod metrics;
+pub mod output;
 pub mod published;
 pub mod replay;
 mod retiming;
