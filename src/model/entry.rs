@@ -159,6 +159,9 @@ fn insert(kept: &mut Vec<(u64, String)>, most: usize, at: usize, (number, id): (
     kept.insert(at, (number, text));
 }
 
+/// The most model versions that a task tells apart in one pane.
+pub const VERSIONS_MAX: usize = 8;
+
 /// The result of one pane of one comparison in one task.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pane {
@@ -168,8 +171,10 @@ pub struct Pane {
     pub primary: Buckets,
     /// Where the candidate's records went.
     pub candidate: Buckets,
-    /// Tallies by segment; `Segment::all()` is always there when any record was accepted.
-    pub tallies: BTreeMap<Segment, Tally>,
+    /// Tallies by the candidate's model version, then by segment; `Segment::all()` is there for each version.
+    /// Under "" stand answers whose record names no version, and primaries without the candidate's answer;
+    /// under `OTHER` what is beyond `VERSIONS_MAX`.
+    pub tallies: BTreeMap<String, BTreeMap<Segment, Tally>>,
     /// Requests to look at.
     pub examples: Examples,
     /// Offsets of each arm's records that belong to this pane: (first, last), if any, and if they lie in one
@@ -200,19 +205,50 @@ impl Pane {
         }
     }
 
-    /// Adds another task's part of the same pane, or another pane of the same window.
+    /// Tallies by segment, whatever the version.
+    #[must_use]
+    pub fn total(&self) -> BTreeMap<Segment, Tally> {
+        let mut versions = self.tallies.values();
+        let mut total = versions.next().cloned().unwrap_or_default();
+        versions.for_each(|tallies| merge_tallies(&mut total, tallies));
+        total
+    }
+
+    /// Adds another task's part of the same pane.
     pub fn merge(&mut self, other: &Self) {
+        for (version, tallies) in &other.tallies {
+            merge_tallies(self.tallies.entry(version.clone()).or_default(), tallies);
+        }
+        self.merge_rest(other);
+    }
+
+    /// Adds another pane of the same window: all its tallies stand under "", whatever their version.
+    pub fn merge_total(&mut self, other: &Self) {
+        for tallies in other.tallies.values() {
+            merge_tallies(self.tallies.entry(String::new()).or_default(), tallies);
+        }
+        self.merge_rest(other);
+    }
+
+    fn merge_rest(&mut self, other: &Self) {
         self.primary.merge(&other.primary);
         self.candidate.merge(&other.candidate);
-        for (segment, tally) in &other.tallies {
-            self.tallies.entry(segment.clone()).or_default().merge(tally);
-        }
         self.examples.merge(&other.examples);
         if other.version > self.version {
             self.version.clone_from(&other.version);
         }
         self.fact_touched |= other.fact_touched;
         self.partial |= other.partial;
+    }
+}
+
+fn merge_tallies(into: &mut BTreeMap<Segment, Tally>, from: &BTreeMap<Segment, Tally>) {
+    for (segment, tally) in from {
+        if let Some(mine) = into.get_mut(segment) {
+            mine.merge(tally);
+        } else {
+            into.insert(segment.clone(), tally.clone());
+        }
     }
 }
 

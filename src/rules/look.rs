@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::entry::{Pane, VitalCounts};
+use crate::model::entry::VitalCounts;
 use crate::model::finding::Share;
 use crate::model::rule::Metric;
 use crate::model::tally::{ArmTally, Segment, Tally};
@@ -24,8 +24,8 @@ pub enum Seen<'a> {
         /// The candidate's by segment.
         candidate: &'a BTreeMap<Segment, VitalCounts>,
     },
-    /// A closed pane.
-    Pane(&'a Pane),
+    /// A closed pane's tallies by segment.
+    Pane(&'a BTreeMap<Segment, Tally>),
 }
 
 /// One look.
@@ -62,7 +62,7 @@ impl<'a> Look<'a> {
                 };
                 counts.get(segment).map_or_else(Share::default, |c| of_vitals(metric, c, edge_us))
             }
-            Seen::Pane(pane) => pane.tallies.get(segment).map_or_else(Share::default, |tally| {
+            Seen::Pane(tallies) => tallies.get(segment).map_or_else(Share::default, |tally| {
                 let missing = if self.every_request { tally.unmatched() } else { 0 };
                 match of {
                     // That two answers differ is said of the pair: the primary can't mismatch alone.
@@ -78,7 +78,7 @@ impl<'a> Look<'a> {
     pub fn segments(&self) -> Vec<&'a Segment> {
         let segments: Vec<&Segment> = match self.seen {
             Seen::Vitals { candidate, .. } => candidate.keys().collect(),
-            Seen::Pane(pane) => pane.tallies.keys().collect(),
+            Seen::Pane(tallies) => tallies.keys().collect(),
         };
         segments.into_iter().filter(|segment| !segment.is_all()).collect()
     }
@@ -94,14 +94,12 @@ impl<'a> Look<'a> {
                 };
                 counts.get(segment).map(|counts| counts.latency.clone()).unwrap_or_default()
             }
-            Seen::Pane(pane) => {
-                pane.tallies.get(segment).map_or_else(CoarseLatency::default, |t| {
-                    coarse(match of {
-                        Of::Primary => &t.primary.latency,
-                        Of::Candidate => &t.candidate.latency,
-                    })
+            Seen::Pane(tallies) => tallies.get(segment).map_or_else(CoarseLatency::default, |t| {
+                coarse(match of {
+                    Of::Primary => &t.primary.latency,
+                    Of::Candidate => &t.candidate.latency,
                 })
-            }
+            }),
         }
     }
 
@@ -109,7 +107,7 @@ impl<'a> Look<'a> {
     #[must_use]
     pub fn tally(&self, segment: &Segment) -> Option<&'a Tally> {
         match self.seen {
-            Seen::Pane(pane) => pane.tallies.get(segment),
+            Seen::Pane(tallies) => tallies.get(segment),
             Seen::Vitals { .. } => None,
         }
     }

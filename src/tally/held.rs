@@ -303,7 +303,13 @@ impl<'h> View<'h> {
     /// The model's version; empty if unknown.
     #[must_use]
     pub fn version(&self) -> &'h str {
-        self.pane.words.text(self.record.version)
+        self.version_word().text
+    }
+
+    /// The same as a word of its pane; number 0 if unknown.
+    #[must_use]
+    pub fn version_word(&self) -> Word<'h> {
+        self.word(self.record.version)
     }
 
     fn word(&self, number: u32) -> Word<'h> {

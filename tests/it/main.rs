@@ -21,6 +21,7 @@ mod retiming;
 #[cfg(feature = "shell")]
 mod routed;
 mod scenario;
+#[cfg(feature = "shell")]
 mod schemas;
 #[cfg(feature = "shell")]
 mod simulator;

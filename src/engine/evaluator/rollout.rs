@@ -143,8 +143,9 @@ impl Rollout {
             None => self.windows.add(pane, offsets),
         }
         self.see_version(spec, Basis::Panes, pane.version.as_ref().map(|(_, v)| v.as_str()));
+        let total = pane.total();
         let look = Look {
-            seen: Seen::Pane(pane),
+            seen: Seen::Pane(&total),
             from: pane.start,
             to: spec.times().end_of(pane.start),
             every_request: spec.every_request,
