@@ -278,7 +278,7 @@ fn weigh(
     lacks: bool,
 ) {
     match joined {
-        Joined::Duplicate { .. } => {}
+        Joined::Duplicate { .. } | Joined::Overridden { .. } => {}
         Joined::Pair { primary, candidate, .. } => {
             if let (Some(ours), Some(theirs)) = (p.view(primary), c.view(candidate)) {
                 tally.add_pair(ours, theirs, agreement(spec, ours, theirs));
@@ -302,6 +302,8 @@ fn count(pane: &mut Pane, c: &Slice<'_>, joined: Joined, lacks: bool) {
     match joined {
         Joined::Duplicate { primary: true, .. } => pane.primary.duplicate += 1,
         Joined::Duplicate { primary: false, .. } => pane.candidate.duplicate += 1,
+        Joined::Overridden { primary: true, .. } => pane.primary.overrides += 1,
+        Joined::Overridden { primary: false, .. } => pane.candidate.overrides += 1,
         Joined::Pair { candidate, .. } => {
             if let Some(theirs) = c.view(candidate) {
                 see_version(pane, theirs);

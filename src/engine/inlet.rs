@@ -394,6 +394,9 @@ impl Inlet {
         }
         if observation.assignment == Assignment::Override {
             self.side_at(before.max(time), offset).overrides += 1;
+            if self.keep_from <= time {
+                self.held.insert_override(offset, &observation.request_id, time);
+            }
         } else if self.keep_from <= time {
             self.held.insert(offset, observation);
         }

@@ -67,6 +67,8 @@ pub struct Faults {
     pub broken: f64,
     /// Requests whose assignment was forced.
     pub overrides: f64,
+    /// Requests whose assignment was forced, as either the primary's record alone says or the candidates'.
+    pub overrides_in_one_arm: f64,
     /// Faults of the first candidate that begin at some time.
     pub candidate: Vec<Fault>,
 }

@@ -16,10 +16,21 @@ pub struct Key {
     pub offset: i64,
     /// 128-bit hash of the request id.
     pub id: u128,
-    /// Its bytes couldn't be read: it answers nothing, but explains why an answer is missing.
-    pub unreadable: bool,
+    /// What it is good for.
+    pub worth: Worth,
     /// Where the record is held.
     pub place: Place,
+}
+
+/// What a record is good for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Worth {
+    /// It answers a request.
+    Answer,
+    /// Its bytes couldn't be read: it answers nothing, but explains why an answer is missing.
+    Unreadable,
+    /// Its assignment was forced: it answers nothing, and takes its request out of the evidence.
+    Override,
 }
 
 /// Where a record is held within a slice of panes.

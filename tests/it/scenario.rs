@@ -11,7 +11,7 @@ use parallax::model::time::{EventTime, Span};
 
 use crate::world::{World, at, event, rule, spec};
 
-/// `seconds arm id label latency country`; `seconds tick`; lines of `#` are comments.
+/// `seconds arm id label latency country [forced | version]`; `seconds tick`; lines of `#` are comments.
 fn run(text: &str) -> World {
     let mut world = World::new(spec(), 1);
     for line in
@@ -22,8 +22,16 @@ fn run(text: &str) -> World {
         match words[1..] {
             ["tick"] => world.tick(at(seconds)),
             ["broken", arm] => world.record(0, usize::from(arm != "primary"), b"{"),
-            [arm, id, label, latency, country] => {
+            [arm, id, label, latency, country, ref more @ ..] => {
                 let value = event(id, seconds, label, latency.parse().unwrap(), country);
+                let value = match more {
+                    [] => value,
+                    ["forced"] => value.replacen('{', "{\"assignment\":\"override\",", 1),
+                    [version] => {
+                        value.replacen('{', &format!("{{\"model_version\":\"{version}\","), 1)
+                    }
+                    _ => panic!("unreadable line {line}"),
+                };
                 world.record(0, usize::from(arm != "primary"), value.as_bytes());
             }
             _ => panic!("unreadable line {line}"),
@@ -90,6 +98,158 @@ fn a_late_answer_leaves_its_primary_unmatched() {
     pair r4 primary_failed None
     pair r5 orphan None
     "#);
+}
+
+#[test]
+fn what_one_arm_says_was_forced_is_set_aside_in_both() {
+    let world = run("
+        0 primary a1 ok 10 BR
+        0 candidate a1 ok 10 BR
+        # only the candidate's record says so
+        1 primary r1 ok 10 BR
+        1.2 candidate r1 fraud 10 BR forced
+        # only the primary's, and the candidate's answer fails; it is sent twice
+        2 primary r2 ok 10 DE forced
+        2.2 candidate r2 ! 10 DE
+        2.2 candidate r2 ! 10 DE
+        # the candidate's says both, whatever the order
+        3.1 candidate r3 fraud 10 DE forced
+        3 primary r3 ok 10 DE
+        3.2 candidate r3 fraud 10 DE
+        # both say it
+        4 primary r4 ok 10 BR forced
+        4 candidate r4 ok 10 BR forced
+        # this id was forced more than skew before
+        5 candidate r5 ok 10 BR forced
+        6.5 primary r5 ok 10 BR
+        6.6 candidate r5 fraud 10 BR
+    ");
+    insta::assert_snapshot!(report(&world), @r#"
+     -20 all          paired 2 unmatched 0+0 orphans 0 comparable 2 matched 1 ok→fraud 1
+         primary Buckets { undecodable: 0, quarantined: 0, late: 0, overrides: 4, duplicate: 0, paired: 2, alone: 0 }
+         candidate Buckets { undecodable: 0, quarantined: 0, late: 0, overrides: 7, duplicate: 0, paired: 2, alone: 0 }
+     -20 country=BR   paired 2 unmatched 0+0 orphans 0 comparable 2 matched 1 ok→fraud 1
+    pair r5 mismatch None
+    "#);
+    for row in world.windows.iter().filter_map(|row| row.buckets) {
+        assert_eq!((row.0.total(), row.1.total()), (6, 9), "each record is in one bucket");
+    }
+}
+
+#[test]
+fn a_tester_who_forces_a_fifth_of_the_requests_in_one_arm_changes_no_verdict() {
+    for says in 0..2 {
+        let error_rate =
+            rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+        let match_rate =
+            rule("match_rate < 95%", Action::Investigate, Metric::MatchRate, Op::Below, 0.95);
+        let mut world = two_tasks(vec![error_rate, match_rate]);
+        for number in 0..4000_i64 {
+            let seconds = number as f64 / 40.0;
+            for input in 0..2 {
+                let is_forced = number % 5 == 0;
+                let label = if is_forced && input == 1 { "fraud" } else { "ok" };
+                let mut value = event(&format!("r{number}"), seconds, label, 10.0, "BR");
+                if is_forced && input == says {
+                    value = value.replacen('{', "{\"assignment\":\"override\",", 1);
+                }
+                world.record((number % 2) as usize, input, value.as_bytes());
+            }
+            if number % 40 == 39 {
+                world.tick(at(seconds));
+            }
+        }
+        world.finish();
+        assert!(world.decisions.is_empty(), "{}", world.decisions[0].reason);
+        let all = world.windows.iter().filter(|row| row.segment.is_all());
+        let (paired, alone) = all.fold((0, 0), |(paired, alone), row| {
+            (paired + row.tally.paired, alone + row.tally.unmatched() + row.tally.orphans)
+        });
+        assert_eq!((paired, alone), (3200, 0));
+    }
+}
+
+#[test]
+fn versions_mixed_in_a_pane_are_told_apart_and_windows_hold_their_sum() {
+    let world = run("
+        0 primary a1 ok 10 BR
+        0 candidate a1 ok 10 BR v8
+        1 primary r1 ok 10 BR
+        1 candidate r1 fraud 10 BR v9
+        2 primary r2 ! 10 DE
+        2 candidate r2 ! 10 DE v8
+        3 primary r3 ok 10 DE
+        4 primary r4 ok 10 DE
+        4 candidate r4 ? 10 DE
+        5 candidate r5 ok 10 BR v9
+        # another pane
+        12 primary r6 ok 10 BR
+        12 candidate r6 ok 10 BR v9
+    ");
+    let mut out = report(&world);
+    for (_, entry) in &world.logs[0] {
+        let parallax::model::entry::Entry::Closed(closed) = entry else { continue };
+        for (pane, version, segment, t) in closed.panes.iter().flat_map(|pane| {
+            pane.tallies.iter().flat_map(move |(version, by_segment)| {
+                by_segment.iter().map(move |(segment, t)| (pane, version, segment, t))
+            })
+        }) {
+            let _ = writeln!(
+                out,
+                "{} {version:?} {segment}: primary {} candidate {} paired {} both failed {} unmatched {} orphans {} moves {:?}",
+                (pane.start.us() - at(0.0).us()) / 1_000_000,
+                t.primary.requests,
+                t.candidate.requests,
+                t.paired,
+                t.both_failed,
+                t.unmatched(),
+                t.orphans,
+                t.moves,
+            );
+        }
+    }
+    insta::assert_snapshot!(out, @r#"
+     -20 all          paired 5 unmatched 1+0 orphans 1 comparable 3 matched 2 ok→fraud 1
+         primary Buckets { undecodable: 0, quarantined: 0, late: 0, overrides: 0, duplicate: 0, paired: 5, alone: 1 }
+         candidate Buckets { undecodable: 0, quarantined: 0, late: 0, overrides: 0, duplicate: 0, paired: 5, alone: 1 }
+     -20 country=BR   paired 3 unmatched 0+0 orphans 1 comparable 3 matched 2 ok→fraud 1
+     -20 country=DE   paired 2 unmatched 1+0 orphans 0 comparable 0 matched 0
+    pair r1 mismatch None
+    pair r2 candidate_failed None
+    pair r3 unmatched Some("missing")
+    pair r4 incomparable None
+    pair r5 orphan None
+    0 "" all: primary 2 candidate 1 paired 1 both failed 0 unmatched 1 orphans 0 moves {("ok", "__null__"): 1}
+    0 "" country=DE: primary 2 candidate 1 paired 1 both failed 0 unmatched 1 orphans 0 moves {("ok", "__null__"): 1}
+    0 "v8" all: primary 2 candidate 2 paired 2 both failed 1 unmatched 0 orphans 0 moves {}
+    0 "v8" country=BR: primary 1 candidate 1 paired 1 both failed 0 unmatched 0 orphans 0 moves {}
+    0 "v8" country=DE: primary 1 candidate 1 paired 1 both failed 1 unmatched 0 orphans 0 moves {}
+    0 "v9" all: primary 1 candidate 2 paired 1 both failed 0 unmatched 0 orphans 1 moves {}
+    0 "v9" country=BR: primary 1 candidate 2 paired 1 both failed 0 unmatched 0 orphans 1 moves {}
+    10 "v9" all: primary 1 candidate 1 paired 1 both failed 0 unmatched 0 orphans 0 moves {}
+    10 "v9" country=BR: primary 1 candidate 1 paired 1 both failed 0 unmatched 0 orphans 0 moves {}
+    "#);
+}
+
+#[test]
+fn a_pane_of_more_versions_than_are_told_apart_counts_nothing_twice() {
+    let mut world = World::new(spec(), 1);
+    for n in 0..30 {
+        let (id, version) = (format!("r{n}"), format!("{{\"model_version\":\"v{}\",", n % 12));
+        world.record(0, 0, event(&id, 1.0, "ok", 10.0, "BR").as_bytes());
+        let value = event(&id, 1.0, if n < 6 { "fraud" } else { "ok" }, 10.0, "BR");
+        world.record(0, 1, value.replacen('{', &version, 1).as_bytes());
+        world.record(0, 1, event(&format!("o{n}"), 1.0, "?", 10.0, "DE").as_bytes());
+    }
+    world.finish();
+    assert_eq!(world.pairs.len(), 6 + 30, "mismatches and orphans have one row each");
+    let all = world.windows.iter().find(|row| row.segment.is_all()).unwrap();
+    let (p, c) = all.buckets.unwrap();
+    assert_eq!((p.paired, p.total(), c.paired, c.alone, c.total()), (30, 30, 30, 30, 60));
+    let t = &all.tally;
+    assert_eq!((t.paired, t.orphans, t.matched, t.comparable), (30, 30, 24, 30));
+    assert_eq!((t.primary.requests, t.candidate.requests, t.candidate.null), (30, 60, 30));
+    assert!(!all.partial);
 }
 
 /// Feeds `rate` requests a second for the given seconds, on two partitions.
