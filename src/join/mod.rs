@@ -359,6 +359,96 @@ mod tests {
         assert_eq!(run(vec![key(1, 10, 0)], vec![forced(1, 16, 0)]), ["0-false"]);
     }
 
+    /// What the words say, one record at a time: its arm and bucket.
+    fn plain(arms: [&[Key]; 2]) -> Vec<String> {
+        let near =
+            |a: &Key, b: &Key| a.id == b.id && (a.time.us() - b.time.us()).abs() <= 5_000_000;
+        let forced = |key: &Key| {
+            let mut all = arms.iter().copied().flatten();
+            all.any(|other| other.worth == Worth::Override && near(key, other))
+        };
+        let is_copy = |key: &Key, arm: &[Key]| {
+            let before =
+                arm.iter().filter(|other| (other.time, other.offset) < (key.time, key.offset));
+            let mut before =
+                before.filter(|other| other.worth == Worth::Answer && other.id == key.id);
+            before.any(|other| key.time.us() - other.time.us() <= 10_000_000)
+        };
+        let firsts = arms.map(|arm| {
+            let answers = arm.iter().filter(|key| key.worth == Worth::Answer);
+            answers.partition::<Vec<&Key>, _>(|key| !is_copy(key, arm))
+        });
+        let mut said = Vec::new();
+        for (at, arm) in [true, false].into_iter().zip(["primary", "candidate"]).enumerate() {
+            let (is_primary, name) = arm;
+            for copy in &firsts[at].1 {
+                said.push(if forced(copy) {
+                    format!("forced {name}")
+                } else {
+                    format!("dup {name}")
+                });
+            }
+            for first in &firsts[at].0 {
+                let other = firsts[1 - at].0.iter().find(|other| near(first, other));
+                let request = if is_primary { first } else { other.unwrap_or(first) };
+                said.push(match (forced(request), other.is_some()) {
+                    (true, _) => format!("forced {name}"),
+                    (false, true) => format!("paired {name}"),
+                    (false, false) => format!("alone {name}"),
+                });
+            }
+        }
+        said.sort();
+        said
+    }
+
+    #[test]
+    fn every_answer_ends_in_one_bucket_whatever_was_forced_and_in_whatever_order_it_was_read() {
+        let mut state = 11_u64;
+        let mut below = |end: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let mut forced = 0;
+        for _ in 0..3000 {
+            let mut arms = [0, 1].map(|_| -> Vec<Key> {
+                let keys = (0..below(12) as i64).map(|offset| {
+                    let worth = if below(4) == 0 { Worth::Override } else { Worth::Answer };
+                    Key { worth, ..key(u128::from(below(2)), 20 + below(50) as i64, offset) }
+                });
+                let mut keys: Vec<Key> = keys.collect();
+                keys.sort_by_key(|key| key.time.us() / 1_000_000 % 7);
+                keys
+            });
+            let expected = plain([&arms[0], &arms[1]]);
+            let mut said = Vec::new();
+            let all = (EventTime::from_us(0), EventTime::from_us(100_000_000));
+            let [ours, theirs] = &mut arms;
+            Join::default().run(all, &Times::always(skew(5)), [ours, theirs], |joined| {
+                let name = |primary: bool| if primary { "primary" } else { "candidate" };
+                match joined {
+                    Joined::Pair { .. } => {
+                        said.extend([true, false].map(|arm| format!("paired {}", name(arm))));
+                    }
+                    Joined::Unmatched { .. } => said.push("alone primary".to_owned()),
+                    Joined::Orphan { .. } => said.push("alone candidate".to_owned()),
+                    Joined::Duplicate { primary, .. } => {
+                        said.push(format!("dup {}", name(primary)));
+                    }
+                    Joined::Overridden { primary, .. } => {
+                        forced += 1;
+                        said.push(format!("forced {}", name(primary)));
+                    }
+                }
+            });
+            said.sort();
+            assert_eq!(said, expected);
+        }
+        assert!(1000 < forced, "{forced}");
+    }
+
     #[test]
     fn an_override_of_both_arms_answers_nothing() {
         assert_eq!(run(vec![forced(1, 10, 0)], vec![forced(1, 10, 0)]), Vec::<String>::new());
