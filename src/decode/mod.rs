@@ -110,6 +110,7 @@ impl Decoder {
             latency_us: latency_us(&event.latency_ms).unwrap_or_default(),
             segments: event.segments.map(|segment| segment.text().unwrap_or_default()),
             model_version: event.model_version.text(),
+            carries: 0,
         })
     }
 

@@ -21,6 +21,7 @@ use crate::join::Join;
 use crate::model::entry::{
     ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals,
 };
+use crate::model::key::{hash_of, short};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -315,7 +316,8 @@ impl Task {
             Ok(observation) => {
                 if fresh {
                     let timely = inlet.is_timely(observation.time);
-                    inlet.vitals.add(record.offset, &observation, timely);
+                    let hash = hash_of(&observation.request_id);
+                    inlet.vitals.add(record.offset, short(hash), &observation, timely);
                 }
                 let stamped = record.timestamp_ms.map(|ms| ms.saturating_mul(1000));
                 let mark = mark(record.offset, observation.request_id.as_bytes());
@@ -323,7 +325,7 @@ impl Task {
             }
             Err(reject) => {
                 if fresh {
-                    inlet.vitals.add_undecodable(record.offset);
+                    inlet.vitals.add_unreadable(record.offset, reject.reason, &reject.detail);
                     self.effects.push_back(dead_letter(input, record, &reject));
                 }
                 let mark = mark(record.offset, record.value.unwrap_or_default());

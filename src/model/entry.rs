@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::bucket::Buckets;
+use super::bucket::{Buckets, Unreadable};
 use super::loss::{Lack, Loss};
 use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
@@ -242,7 +242,7 @@ pub struct Closed {
 /// Vitals of one arm and segment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct VitalCounts {
-    /// Observations by random assignment, duplicates included: nothing has been joined yet.
+    /// Observations by random assignment that were neither late nor copies.
     pub requests: u64,
     /// Of them failed.
     pub failed: u64,
@@ -275,14 +275,21 @@ pub struct ArmVitals {
     pub from: i64,
     /// See `from`.
     pub to: i64,
-    /// Records that couldn't be read, by no reason.
-    pub undecodable: u64,
+    /// Records that couldn't be read, by reason.
+    pub unreadable: BTreeMap<Unreadable, u64>,
+    /// The first of them: offset and what was found.
+    pub unreadable_example: Option<(i64, String)>,
     /// Overridden observations: counted, never weighed.
     pub overrides: u64,
-    /// Newest event time counted, if any; records that lie ahead of their input's time don't count.
+    /// Copies of records that were counted before: never weighed.
+    pub copies: u64,
+    /// Records that came later than `wait`: never weighed.
+    pub late: u64,
+    /// Newest event time that passed, if any.
     pub newest: Option<EventTime>,
-    /// By segment; only declared values, and everything.
-    pub counts: BTreeMap<Segment, VitalCounts>,
+    /// By model version (the empty text where the record says none; at most `VERSIONS_MAX`, more stand under
+    /// `OTHER`), then by segment: only declared values, and everything.
+    pub counts: BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
     /// Ids of failed requests.
     pub failed: Vec<String>,
     /// Ids of requests without a usable prediction.
@@ -291,9 +298,61 @@ pub struct ArmVitals {
     pub slowest: Vec<(u64, String)>,
     /// Version of the model that answered last.
     pub version: Option<String>,
+    /// How many of the counted observations carry a label, a score, a value, scores, a latency: see
+    /// `Observation::carries`.
+    pub carries: [u64; 5],
+    /// Ids with the lowest hashes, ascending by hash, at most `SAMPLE_MAX`: both arms sample the same requests.
+    pub sample: Vec<SampledId>,
 }
 
-/// What a task counted in one second, before any join or waiting.
+/// A request that both arms sample alike.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct SampledId {
+    /// Hash of the whole id.
+    pub hash: u64,
+    /// When it happened.
+    pub time: EventTime,
+    /// The id, cut short if it is long.
+    pub id: String,
+}
+
+/// The most ids that a flush of vitals samples.
+pub const SAMPLE_MAX: usize = 8;
+/// The most model versions that a flush of vitals tells apart.
+pub const VERSIONS_MAX: usize = 8;
+
+impl ArmVitals {
+    /// Records that couldn't be read, whatever the reason.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.values().sum()
+    }
+
+    /// Counts by segment, whatever the version.
+    #[must_use]
+    pub fn total(&self) -> BTreeMap<Segment, VitalCounts> {
+        total(&self.counts)
+    }
+}
+
+/// Counts by segment, whatever the version.
+#[must_use]
+pub fn total(
+    counts: &BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
+) -> BTreeMap<Segment, VitalCounts> {
+    let mut total: BTreeMap<Segment, VitalCounts> = BTreeMap::new();
+    for (segment, counts) in counts.values().flatten() {
+        match total.get_mut(segment) {
+            Some(mine) => mine.merge(counts),
+            None => {
+                total.insert(segment.clone(), counts.clone());
+            }
+        }
+    }
+    total
+}
+
+/// What a task counted in one second, before any join.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Vitals {
     /// By input.

@@ -3,6 +3,8 @@
 //! In: an accepted record. Out: its identity, time and place. Holds: ordered by (time, feed, offset),
 //! the order in which the first of several is told. Knows nothing of: answers.
 
+use xxhash_rust::xxh3::xxh3_128;
+
 use super::time::EventTime;
 
 /// A record as the join sees it.
@@ -20,6 +22,19 @@ pub struct Key {
     pub unreadable: bool,
     /// Where the record is held.
     pub place: Place,
+}
+
+/// The hash of a request id.
+#[must_use]
+pub fn hash_of(request_id: &str) -> u128 {
+    xxh3_128(request_id.as_bytes())
+}
+
+/// The lower half of an id's hash: as good for tables and samples.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half of a hash is meant")]
+pub const fn short(id: u128) -> u64 {
+    id as u64
 }
 
 /// Where a record is held within a slice of panes.

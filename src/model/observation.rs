@@ -17,6 +17,17 @@ pub const WORD_MAX: usize = 128;
 /// The longest latency that is told apart, in microseconds: one hour.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
 
+/// The record carries a label: see `Observation::carries`.
+pub const CARRIES_LABEL: u8 = 1;
+/// It carries a score.
+pub const CARRIES_SCORE: u8 = 2;
+/// It carries a value.
+pub const CARRIES_VALUE: u8 = 4;
+/// It carries scores by class.
+pub const CARRIES_SCORES: u8 = 8;
+/// It carries a latency.
+pub const CARRIES_LATENCY: u8 = 16;
+
 /// One arm's answer to one request, borrowed from the record it was read from.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Observation<'a> {
@@ -34,6 +45,8 @@ pub struct Observation<'a> {
     pub segments: [Cow<'a, str>; DIMENSIONS_MAX],
     /// Version of the model that answered, if the record says.
     pub model_version: Option<Cow<'a, str>>,
+    /// Which fields of a prediction the record carries (not null), and whether it carries a latency.
+    pub carries: u8,
 }
 
 /// What came back from the model.
@@ -72,6 +85,7 @@ impl Observation<'_> {
             latency_us: self.latency_us,
             segments: self.segments.map(|value| Cow::Owned(value.into_owned())),
             model_version: self.model_version.map(|version| Cow::Owned(version.into_owned())),
+            carries: self.carries,
         }
     }
 }

@@ -325,6 +325,7 @@ mod tests {
             latency_us: Some(1000),
             segments: [country.into(), "".into(), "".into(), "".into()],
             model_version: None,
+            carries: 0,
         }
     }
 

@@ -1,16 +1,20 @@
-//! Counts each second as records are decoded, before any join or waiting.
+//! Counts each second what passes its input's clock, before any join.
 //!
-//! In: observations of one input in offset order. Out: `ArmVitals` of the records since the last
-//! flush. Holds: a record is counted once however often it is read, because only offsets at or after
-//! the logged end are counted; only declared segment values are told apart. Knows nothing of:
-//! lateness, duplicates, the other arm.
+//! In: observations of one input as they pass, and records that couldn't be read as they are read. Out:
+//! `ArmVitals` since the last flush. Holds: a record is counted once however often it is read, because one
+//! is counted only if the record with which it passed lies at or after the logged end, and a re-read lets it
+//! pass with the same; model versions are told apart; only declared segment values are. Knows nothing of: the
+//! other arm, what became of a record's counterpart.
 
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
 use crate::model::arm::Assignment;
-use crate::model::entry::{ArmVitals, VitalCounts, offer_slowest};
+use crate::model::bucket::Unreadable;
+use crate::model::entry::{
+    ArmVitals, SAMPLE_MAX, SampledId, VERSIONS_MAX, VitalCounts, offer_slowest,
+};
 use crate::model::observation::{Answer, Observation};
 use crate::model::spec::Dimension;
 use crate::model::tally::{OTHER, Segment};
@@ -19,21 +23,33 @@ use crate::stats::histogram::DenseHistogram;
 
 /// The most ids of a kind that a second keeps.
 const IDS_MAX: usize = 5;
+/// The longest text of a sampled id, in bytes.
+const SAMPLED_ID_MAX: usize = 64;
+/// The longest text of what was found in a record that couldn't be read, in bytes.
+const FOUND_MAX: usize = 256;
 
 /// Vitals of one input since the last flush.
 #[derive(Debug)]
 pub struct VitalsCounter {
     dimensions: Vec<DeclaredDimension>,
-    counts: Vec<Counts>,
+    /// The segments that are told apart, everything first.
+    segments: Vec<Segment>,
+    /// By version; one that has counted nothing since the last flush gives way to another.
+    versions: Vec<VersionCounts>,
+    /// Where the version stands that was counted last.
+    last: usize,
     from: i64,
     to: i64,
-    undecodable: u64,
+    unreadable: BTreeMap<Unreadable, u64>,
+    unreadable_example: Option<(i64, String)>,
     overrides: u64,
     newest: Option<EventTime>,
     failed: Vec<String>,
     null: Vec<String>,
     slowest: Vec<(u64, String)>,
     version: String,
+    carries: [u64; 5],
+    sample: Vec<SampledId>,
 }
 
 /// A dimension with declared values.
@@ -44,9 +60,16 @@ struct DeclaredDimension {
     other: usize,
 }
 
-#[derive(Debug, Default)]
+/// What one model version did.
+#[derive(Debug)]
+struct VersionCounts {
+    version: String,
+    /// By segment, everything first.
+    counts: Vec<Counts>,
+}
+
+#[derive(Clone, Debug, Default)]
 struct Counts {
-    segment: Segment,
     requests: u64,
     failed: u64,
     null: u64,
@@ -57,7 +80,7 @@ impl VitalsCounter {
     /// Counts from offset `from` on.
     #[must_use]
     pub fn new(dimensions: &[Dimension], from: i64) -> Self {
-        let mut counts = vec![Counts::default()];
+        let mut segments = vec![Segment::all()];
         let mut declared = Vec::new();
         for (at, dimension) in dimensions.iter().enumerate() {
             if dimension.values.declared.is_empty() {
@@ -65,10 +88,9 @@ impl VitalsCounter {
             }
             let mut slots = HashMap::new();
             let mut slot = |value: &str| {
-                let segment =
-                    Segment { dimension: dimension.name.clone(), value: value.to_owned() };
-                counts.push(Counts { segment, ..Counts::default() });
-                counts.len() - 1
+                let dimension = dimension.name.clone();
+                segments.push(Segment { dimension, value: value.to_owned() });
+                segments.len() - 1
             };
             for value in &dimension.values.declared {
                 slots.insert(value.clone(), slot(value));
@@ -78,16 +100,21 @@ impl VitalsCounter {
         }
         Self {
             dimensions: declared,
-            counts,
+            segments,
+            versions: Vec::new(),
+            last: 0,
             from,
             to: from,
-            undecodable: 0,
+            unreadable: BTreeMap::new(),
+            unreadable_example: None,
             overrides: 0,
             newest: None,
             failed: Vec::new(),
             null: Vec::new(),
             slowest: Vec::new(),
             version: String::new(),
+            carries: [0; 5],
+            sample: Vec::new(),
         }
     }
 
@@ -103,14 +130,17 @@ impl VitalsCounter {
         self.from
     }
 
-    /// Counts a record that couldn't be read.
-    pub const fn add_undecodable(&mut self, offset: i64) {
+    /// Counts a record that couldn't be read, for which reason, and what was found.
+    pub fn add_unreadable(&mut self, offset: i64, reason: Unreadable, found: &str) {
         self.to = offset + 1;
-        self.undecodable += 1;
+        *self.unreadable.entry(reason).or_default() += 1;
+        if self.unreadable_example.is_none() {
+            self.unreadable_example = Some((offset, cut(found, FOUND_MAX).to_owned()));
+        }
     }
 
     /// Counts an observation; one that isn't `timely` (its clock may be wrong) says nothing of the time.
-    pub fn add(&mut self, offset: i64, observation: &Observation<'_>, timely: bool) {
+    pub fn add(&mut self, offset: i64, hash: u64, observation: &Observation<'_>, timely: bool) {
         self.to = offset + 1;
         if timely {
             self.newest = self.newest.max(Some(observation.time));
@@ -119,18 +149,53 @@ impl VitalsCounter {
             self.overrides += 1;
             return;
         }
-        if let Some(version) = observation.model_version.as_deref()
-            && version != self.version
-        {
+        self.count(hash, observation);
+    }
+
+    fn count(&mut self, hash: u64, observation: &Observation<'_>) {
+        let version = observation.model_version.as_deref().unwrap_or_default();
+        if !version.is_empty() && version != self.version {
             version.clone_into(&mut self.version);
         }
         self.illustrate(observation);
-        self.counts[0].add(observation);
+        self.sample(hash, observation);
+        for (bit, count) in self.carries.iter_mut().enumerate() {
+            *count += u64::from(observation.carries >> bit & 1);
+        }
+        let at = self.version_at(version);
+        let counts = &mut self.versions[at].counts;
+        counts[0].add(observation);
         for dimension in &self.dimensions {
             let value: &str = &observation.segments[dimension.at];
             let slot = dimension.slots.get(value).copied().unwrap_or(dimension.other);
-            self.counts[slot].add(observation);
+            counts[slot].add(observation);
         }
+    }
+
+    /// Where a version is counted: in its own place, in one that is free, or with the others.
+    fn version_at(&mut self, version: &str) -> usize {
+        if self.versions.get(self.last).is_some_and(|of| of.version == version) {
+            return self.last;
+        }
+        let find = |versions: &[VersionCounts], version: &str| {
+            versions.iter().position(|of| of.version == version)
+        };
+        let known = find(&self.versions, version);
+        self.last = known.unwrap_or_else(|| {
+            let apart = self.versions.iter().filter(|of| of.version != OTHER).count();
+            let free = |of: &VersionCounts| of.is_empty() && of.version != OTHER;
+            if let Some(free) = self.versions.iter().position(free) {
+                version.clone_into(&mut self.versions[free].version);
+                return free;
+            }
+            let version = if apart < VERSIONS_MAX { version } else { OTHER };
+            find(&self.versions, version).unwrap_or_else(|| {
+                let counts = vec![Counts::default(); self.segments.len()];
+                self.versions.push(VersionCounts { version: version.to_owned(), counts });
+                self.versions.len() - 1
+            })
+        });
+        self.last
     }
 
     /// Takes what was counted since the last flush; `None` if nothing was read.
@@ -139,21 +204,42 @@ impl VitalsCounter {
             return None;
         }
         let mut counts = BTreeMap::new();
-        for slot in self.counts.iter_mut().filter(|slot| slot.requests != 0) {
-            counts.insert(slot.segment.clone(), slot.take());
+        for of in self.versions.iter_mut().filter(|of| !of.is_empty()) {
+            let counted = self.segments.iter().zip(&mut of.counts);
+            let counted = counted.filter(|(_, slot)| slot.requests != 0);
+            let counted = counted.map(|(segment, slot)| (segment.clone(), slot.take()));
+            counts.insert(of.version.clone(), counted.collect());
         }
         Some(ArmVitals {
             from: std::mem::replace(&mut self.from, self.to),
             to: self.to,
-            undecodable: std::mem::take(&mut self.undecodable),
+            unreadable: std::mem::take(&mut self.unreadable),
+            unreadable_example: self.unreadable_example.take(),
             overrides: std::mem::take(&mut self.overrides),
+            copies: 0,
+            late: 0,
             newest: self.newest.take(),
             counts,
             failed: std::mem::take(&mut self.failed),
             null: std::mem::take(&mut self.null),
             slowest: std::mem::take(&mut self.slowest),
             version: Some(self.version.clone()).filter(|version| !version.is_empty()),
+            carries: std::mem::take(&mut self.carries),
+            sample: std::mem::take(&mut self.sample),
         })
+    }
+
+    /// Keeps the id if its hash is among the lowest.
+    fn sample(&mut self, hash: u64, observation: &Observation<'_>) {
+        let is_full = self.sample.len() == SAMPLE_MAX;
+        if is_full && self.sample.last().is_some_and(|last| last.hash <= hash) {
+            return;
+        }
+        let id = cut(&observation.request_id, SAMPLED_ID_MAX).to_owned();
+        let one = SampledId { hash, time: observation.time, id };
+        let at = self.sample.partition_point(|other| *other < one);
+        self.sample.insert(at, one);
+        self.sample.truncate(SAMPLE_MAX);
     }
 
     fn illustrate(&mut self, observation: &Observation<'_>) {
@@ -173,6 +259,13 @@ impl VitalsCounter {
         if ids.len() < IDS_MAX {
             ids.push(observation.request_id.clone().into_owned());
         }
+    }
+}
+
+impl VersionCounts {
+    /// Whether it has counted nothing since the last flush.
+    fn is_empty(&self) -> bool {
+        self.counts.first().is_none_or(|all| all.requests == 0)
     }
 }
 
@@ -199,4 +292,9 @@ impl Counts {
             latency,
         }
     }
+}
+
+/// No more than so many bytes of a text, cut between characters.
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }

@@ -395,8 +395,8 @@ impl Said {
                 Entry::Vitals(vitals) => {
                     for (input, arm) in vitals.arms.iter().enumerate() {
                         let total = said.requests.entry(input).or_default();
-                        total.0 += arm.counts.get(&Default::default()).map_or(0, |c| c.requests);
-                        total.1 += arm.undecodable;
+                        total.0 += arm.total().get(&Default::default()).map_or(0, |c| c.requests);
+                        total.1 += arm.unreadable();
                         total.2 += arm.overrides;
                     }
                 }

@@ -1,13 +1,16 @@
 //! A cut: the vitals of all tasks that are weighed together.
 //!
-//! In: tasks' vitals. Out: counts by arm and segment. Holds: merged in task order, so that the ids
+//! In: tasks' vitals. Out: counts by arm, model version and segment. Holds: merged in task order, so that the ids
 //! kept as examples don't depend on who was read first. Knows nothing of: rules.
 
 use std::collections::BTreeMap;
 
-use crate::model::entry::{EXAMPLES_MAX, Examples, VitalCounts, Vitals, offer_slowest};
+use crate::model::bucket::Unreadable;
+use crate::model::entry::{
+    ArmVitals, EXAMPLES_MAX, Examples, SampledId, VitalCounts, Vitals, offer_slowest, total,
+};
 use crate::model::feeds::Feeds;
-use crate::model::tally::Segment;
+use crate::model::tally::{Segment, merge_counts};
 use crate::model::time::EventTime;
 
 /// Vitals of all tasks that are weighed together.
@@ -26,9 +29,74 @@ pub(super) struct Cut {
 /// One arm's part of a cut.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ArmCut {
-    pub(super) counts: BTreeMap<Segment, VitalCounts>,
+    /// By model version, then by segment.
+    pub(super) counts: BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
+    pub(super) unreadable: BTreeMap<Unreadable, u64>,
+    /// The first of the first task: task, input, offset, what was found.
+    pub(super) unreadable_example: Option<(u32, u8, i64, String)>,
+    pub(super) overrides: u64,
+    pub(super) copies: u64,
+    pub(super) late: u64,
+    /// How many of the counted carry what: see `ArmVitals::carries`.
+    pub(super) carries: [u64; 5],
+    /// The lowest hashes of all tasks, each with its task, ascending by hash; at most `SAMPLE_MAX`.
+    pub(super) sample: Vec<(u32, SampledId)>,
     pub(super) examples: Examples,
     pub(super) version: Option<String>,
+}
+
+/// The most sampled ids of an arm that a cut keeps.
+const SAMPLE_MAX: usize = 64;
+
+impl ArmCut {
+    /// Counts by segment, whatever the version.
+    pub(super) fn total(&self) -> BTreeMap<Segment, VitalCounts> {
+        total(&self.counts)
+    }
+
+    /// Adds what one input of a task counted.
+    fn merge(&mut self, task: u32, input: u8, more: &ArmVitals) {
+        for (version, by_segment) in &more.counts {
+            let mine = self.counts.entry(version.clone()).or_default();
+            for (segment, counts) in by_segment {
+                mine.entry(segment.clone()).or_default().merge(counts);
+            }
+        }
+        merge_counts(&mut self.unreadable, &more.unreadable);
+        if let (None, Some((offset, found))) = (&self.unreadable_example, &more.unreadable_example)
+        {
+            self.unreadable_example = Some((task, input, *offset, found.clone()));
+        }
+        self.overrides += more.overrides;
+        self.copies += more.copies;
+        self.late += more.late;
+        for (mine, theirs) in self.carries.iter_mut().zip(more.carries) {
+            *mine += theirs;
+        }
+        self.merge_sample(task, &more.sample);
+        // Rank stands in for the hash: the first of the first task come first.
+        let ranked = |ids: &[String]| -> Vec<(u64, String)> {
+            ids.iter().map(|id| (u64::from(task), id.clone())).collect()
+        };
+        self.examples.failed.extend(ranked(&more.failed));
+        self.examples.null.extend(ranked(&more.null));
+        for (latency, id) in &more.slowest {
+            offer_slowest(&mut self.examples.slowest, EXAMPLES_MAX, *latency, id);
+        }
+        if more.version.is_some() {
+            self.version.clone_from(&more.version);
+        }
+    }
+
+    fn merge_sample(&mut self, task: u32, sample: &[SampledId]) {
+        for one in sample {
+            let at = self.sample.partition_point(|(of, other)| (other, *of) < (one, task));
+            if at < SAMPLE_MAX {
+                self.sample.insert(at, (task, one.clone()));
+                self.sample.truncate(SAMPLE_MAX);
+            }
+        }
+    }
 }
 
 impl Default for Cut {
@@ -54,21 +122,7 @@ impl Cut {
         }
         for (input, more) in (0_u8..).zip(&vitals.arms) {
             let Some(arm) = self.arms.get_mut(feeds.arm(usize::from(input))) else { continue };
-            for (segment, counts) in &more.counts {
-                arm.counts.entry(segment.clone()).or_default().merge(counts);
-            }
-            // Rank stands in for the hash: the first of the first task come first.
-            let ranked = |ids: &[String]| -> Vec<(u64, String)> {
-                ids.iter().map(|id| (u64::from(task), id.clone())).collect()
-            };
-            arm.examples.failed.extend(ranked(&more.failed));
-            arm.examples.null.extend(ranked(&more.null));
-            for (latency, id) in &more.slowest {
-                offer_slowest(&mut arm.examples.slowest, EXAMPLES_MAX, *latency, id);
-            }
-            if more.version.is_some() {
-                arm.version.clone_from(&more.version);
-            }
+            arm.merge(task, input, more);
             self.newest = self.newest.max(more.newest);
             if more.from < more.to {
                 self.offsets.push((task, input, more.from, more.to - 1));

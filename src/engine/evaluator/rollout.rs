@@ -108,8 +108,9 @@ impl Rollout {
             return Outcome::default();
         };
         self.see_version(spec, Basis::Vitals, candidate.version.as_deref());
+        let (ours, theirs) = (primary.total(), candidate.total());
         let look = Look {
-            seen: Seen::Vitals { primary: &primary.counts, candidate: &candidate.counts },
+            seen: Seen::Vitals { primary: &ours, candidate: &theirs },
             from: cut.from,
             to: cut.to,
             every_request: spec.every_request,

@@ -92,8 +92,8 @@ impl Said {
     fn count(&mut self, vitals: &Vitals) {
         self.counted.resize(INPUTS, (0, 0, 0));
         for (total, arm) in self.counted.iter_mut().zip(&vitals.arms) {
-            total.0 += arm.counts.get(&Default::default()).map_or(0, |c| c.requests);
-            total.1 += arm.undecodable;
+            total.0 += arm.total().get(&Default::default()).map_or(0, |c| c.requests);
+            total.1 += arm.unreadable();
             total.2 += arm.overrides;
         }
     }
