@@ -11,7 +11,7 @@
 
 use hashbrown::{HashMap, HashTable};
 
-use crate::model::key::{Key, Place};
+use crate::model::key::{Key, Place, short};
 use crate::model::time::EventTime;
 use crate::model::times::Times;
 
@@ -186,12 +186,6 @@ impl Firsts {
         }
         None
     }
-}
-
-/// The id is a hash already; its lower half is as good.
-#[expect(clippy::cast_possible_truncation, reason = "the lower half of a hash is meant")]
-const fn short(id: u128) -> u64 {
-    id as u64
 }
 
 #[cfg(test)]

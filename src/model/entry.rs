@@ -228,15 +228,24 @@ pub struct Closed {
     /// Where to re-read each of the two inputs; where the arms have several, the first of each: `FeedPoints`
     /// holds them all.
     pub resume: [ResumePoint; 2],
-    /// Facts at or after the resume points, of all its inputs.
+    /// Facts at or after the resume points, of all its inputs, and at or after those of `vitals`.
     pub facts: Vec<Fact>,
     /// Pair files that are staged and durable, and not known to be in place yet: they are put there
     /// after this entry. Oldest first.
     pub files: Vec<PairFile>,
     /// First pane whose pair rows are in no file that is known to be in place.
     pub rows_from: EventTime,
-    /// By input the first offset that no vitals before this entry cover.
-    pub vitals: Vec<i64>,
+    /// By input.
+    pub vitals: Vec<VitalsPoint>,
+}
+
+/// How far the vitals of one input have counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VitalsPoint {
+    /// The first offset that no vitals before this entry cover.
+    pub to: i64,
+    /// Where to read again so that they go on, if no comparison that isn't parked says that of the input.
+    pub resume: Option<ResumePoint>,
 }
 
 /// Vitals of one arm and segment.
@@ -392,7 +401,7 @@ pub enum Entry {
     Claim {
         /// Tells two claims at the same position of diverged logs apart.
         nonce: u64,
-        /// Hash of what the pipeline's tasks do; in older logs of everything.
+        /// Hash of what the pipeline's tasks do.
         config: u64,
     },
     /// Time may pass.
@@ -480,8 +489,7 @@ pub enum Weighing {
         /// Files that are staged and durable; they are put in place after this entry.
         files: Vec<TableFile>,
     },
-    /// What follows is weighed under these rules, if their revision is the highest so far. Older logs hold
-    /// none: in them the rules never changed.
+    /// What follows is weighed under these rules, if their revision is the highest so far.
     Change(RulesSpec),
     /// A pipeline file asks for another tempo: tasks say how far they close until they hear more.
     Asks {
@@ -491,7 +499,7 @@ pub enum Weighing {
         tempo: Tempo,
     },
     /// Tasks go by these times, if their revision is the highest so far; the first one says how it was from
-    /// the beginning. Older logs hold none: in them times never changed.
+    /// the beginning.
     Retimes(Times),
 }
 

@@ -382,6 +382,11 @@ fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[TaskStatus]) {
     by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
     by_arm("parallax_waiting_records", "Records that wait as leaps in time.", |i| i.waiting);
     by_arm(
+        "parallax_vitals_displaced_ids",
+        "Ids that vitals had to forget too early to tell copies of theirs, since the task was taken over.",
+        |i| usize::try_from(i.displaced_ids).unwrap_or(usize::MAX),
+    );
+    by_arm(
         "parallax_recovery_records_left",
         "Records that an earlier owner had read and that aren't read again yet.",
         |i| usize::try_from(i.read_again.left).unwrap_or(usize::MAX),

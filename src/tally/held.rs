@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::key::{Key, Place};
+use crate::model::key::{Key, Place, hash_of, short};
 use crate::model::observation::{Answer, DIMENSIONS_MAX, Observation};
 use crate::model::time::EventTime;
 use crate::model::times::Times;
@@ -63,8 +63,8 @@ impl Held {
         Self { times, panes: BTreeMap::new() }
     }
 
-    /// Keeps an observation.
-    pub fn insert(&mut self, offset: i64, observation: &Observation<'_>) {
+    /// Keeps an observation; `id` is the hash of its request id.
+    pub fn insert(&mut self, offset: i64, id: u128, observation: &Observation<'_>) {
         let pane = self.panes.entry(self.times.pane_of(observation.time)).or_default();
         let mut segments = [0; DIMENSIONS_MAX];
         for (slot, value) in segments.iter_mut().zip(&observation.segments) {
@@ -80,7 +80,7 @@ impl Held {
         let latency = observation.latency_us.and_then(|us| u32::try_from(us).ok());
         let (text_at, text_len) = pane.keep(&observation.request_id);
         pane.records.push(Record {
-            id: xxh3_128(observation.request_id.as_bytes()),
+            id,
             time: observation.time,
             offset,
             number,
@@ -98,7 +98,7 @@ impl Held {
     pub fn insert_unreadable(&mut self, offset: i64, request_id: &str, time: EventTime) {
         let pane = self.panes.entry(self.times.pane_of(time)).or_default();
         pane.records.push(Record {
-            id: xxh3_128(request_id.as_bytes()),
+            id: hash_of(request_id),
             time,
             offset,
             number: 0.0,
@@ -241,9 +241,8 @@ impl<'h> View<'h> {
 
     /// A stable hash of the request id.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half of a hash is meant")]
     pub const fn hash(&self) -> u64 {
-        self.record.id as u64
+        short(self.record.id)
     }
 
     /// Event time.

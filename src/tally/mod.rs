@@ -305,7 +305,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::key::Key;
+    use crate::model::key::{Key, hash_of};
     use crate::model::observation::{Answer, Observation};
     use crate::model::time::{EventTime, Span};
     use crate::model::times::{Tempo, Times};
@@ -360,8 +360,8 @@ mod tests {
             ("c", "fraud", "!", "DE"),
             ("d", "odd", "odd", ""),
         ]) {
-            primary.insert(offset, &observation(id, ours, country));
-            candidate.insert(offset, &observation(id, theirs, "XX"));
+            primary.insert(offset, hash_of(id), &observation(id, ours, country));
+            candidate.insert(offset, hash_of(id), &observation(id, theirs, "XX"));
         }
         let (mut ours, mut theirs): (Vec<Key>, Vec<Key>) = Default::default();
         let all = (EventTime::from_us(0), EventTime::from_us(10));

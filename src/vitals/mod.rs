@@ -3,8 +3,10 @@
 //! In: observations of one input as they pass, and records that couldn't be read as they are read. Out:
 //! `ArmVitals` since the last flush. Holds: a record is counted once however often it is read, because one
 //! is counted only if the record with which it passed lies at or after the logged end, and a re-read lets it
-//! pass with the same; model versions are told apart; only declared segment values are. Knows nothing of: the
-//! other arm, what became of a record's counterpart.
+//! pass with the same; what is late, overridden or a copy never gets to the counts; model versions are told
+//! apart, and of segment values the declared ones. Knows nothing of: the other arm, the clock itself.
+
+pub mod recent;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +22,7 @@ use crate::model::spec::Dimension;
 use crate::model::tally::{OTHER, Segment};
 use crate::model::time::EventTime;
 use crate::stats::histogram::DenseHistogram;
+use recent::Recent;
 
 /// The most ids of a kind that a second keeps.
 const IDS_MAX: usize = 5;
@@ -38,11 +41,16 @@ pub struct VitalsCounter {
     versions: Vec<VersionCounts>,
     /// Where the version stands that was counted last.
     last: usize,
+    recent: Recent,
     from: i64,
     to: i64,
+    /// Whether what passes now passes with a record that wasn't counted before.
+    counts_now: bool,
     unreadable: BTreeMap<Unreadable, u64>,
     unreadable_example: Option<(i64, String)>,
     overrides: u64,
+    copies: u64,
+    late: u64,
     newest: Option<EventTime>,
     failed: Vec<String>,
     null: Vec<String>,
@@ -77,9 +85,9 @@ struct Counts {
 }
 
 impl VitalsCounter {
-    /// Counts from offset `from` on.
+    /// Counts from offset `from` on; with the largest one nothing, ever.
     #[must_use]
-    pub fn new(dimensions: &[Dimension], from: i64) -> Self {
+    pub fn new(dimensions: &[Dimension], recent: Recent, from: i64) -> Self {
         let mut segments = vec![Segment::all()];
         let mut declared = Vec::new();
         for (at, dimension) in dimensions.iter().enumerate() {
@@ -103,11 +111,15 @@ impl VitalsCounter {
             segments,
             versions: Vec::new(),
             last: 0,
+            recent,
             from,
             to: from,
+            counts_now: false,
             unreadable: BTreeMap::new(),
             unreadable_example: None,
             overrides: 0,
+            copies: 0,
+            late: 0,
             newest: None,
             failed: Vec::new(),
             null: Vec::new(),
@@ -118,10 +130,18 @@ impl VitalsCounter {
         }
     }
 
-    /// Whether the record at `offset` is yet to be counted.
-    #[must_use]
-    pub const fn wants(&self, offset: i64) -> bool {
-        self.to <= offset
+    /// The record at `offset` is taken, and with it what it lets pass: whether that is yet to be counted.
+    pub const fn begin(&mut self, offset: i64) -> bool {
+        self.counts_now = self.to <= offset;
+        if self.counts_now {
+            self.to = offset + 1;
+        }
+        self.counts_now
+    }
+
+    /// What passes until the next record is taken passes with a fact: panes count it, vitals don't.
+    pub const fn pause(&mut self) {
+        self.counts_now = false;
     }
 
     /// The first offset that no flush has covered.
@@ -130,26 +150,48 @@ impl VitalsCounter {
         self.from
     }
 
-    /// Counts a record that couldn't be read, for which reason, and what was found.
+    /// The ids that passed lately.
+    #[must_use]
+    pub const fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Forgets the ids that passed lately.
+    pub fn forget_ids(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Counts the record at `offset`, which couldn't be read, for which reason, and what was found.
     pub fn add_unreadable(&mut self, offset: i64, reason: Unreadable, found: &str) {
-        self.to = offset + 1;
         *self.unreadable.entry(reason).or_default() += 1;
         if self.unreadable_example.is_none() {
             self.unreadable_example = Some((offset, cut(found, FOUND_MAX).to_owned()));
         }
     }
 
-    /// Counts an observation; one that isn't `timely` (its clock may be wrong) says nothing of the time.
-    pub fn add(&mut self, offset: i64, hash: u64, observation: &Observation<'_>, timely: bool) {
-        self.to = offset + 1;
-        if timely {
-            self.newest = self.newest.max(Some(observation.time));
-        }
-        if observation.assignment == Assignment::Override {
-            self.overrides += 1;
+    /// A record passes that came later than it may.
+    pub fn add_late(&mut self) {
+        self.late += u64::from(self.counts_now);
+    }
+
+    /// An accepted observation passes behind the running max `before`; `hash` is that of its id.
+    pub fn add(&mut self, hash: u64, observation: &Observation<'_>, before: EventTime) {
+        if self.from == i64::MAX {
             return;
         }
-        self.count(hash, observation);
+        let is_override = observation.assignment == Assignment::Override;
+        let is_copy = !is_override && self.recent.is_copy(hash, observation.time, before);
+        if !self.counts_now {
+            return;
+        }
+        self.newest = self.newest.max(Some(observation.time));
+        if is_override {
+            self.overrides += 1;
+        } else if is_copy {
+            self.copies += 1;
+        } else {
+            self.count(hash, observation);
+        }
     }
 
     fn count(&mut self, hash: u64, observation: &Observation<'_>) {
@@ -216,14 +258,14 @@ impl VitalsCounter {
             unreadable: std::mem::take(&mut self.unreadable),
             unreadable_example: self.unreadable_example.take(),
             overrides: std::mem::take(&mut self.overrides),
-            copies: 0,
-            late: 0,
+            copies: std::mem::take(&mut self.copies),
+            late: std::mem::take(&mut self.late),
             newest: self.newest.take(),
             counts,
             failed: std::mem::take(&mut self.failed),
             null: std::mem::take(&mut self.null),
             slowest: std::mem::take(&mut self.slowest),
-            version: Some(self.version.clone()).filter(|version| !version.is_empty()),
+            version: Some(std::mem::take(&mut self.version)).filter(|version| !version.is_empty()),
             carries: std::mem::take(&mut self.carries),
             sample: std::mem::take(&mut self.sample),
         })

@@ -1,5 +1,5 @@
-//! Real logs on disk: one from before rules could change goes on, and a pipeline file that doesn't fit its log
-//! is refused with a word.
+//! Real logs on disk: one goes on, another version's is refused with a word, and so is a pipeline file that
+//! doesn't fit its log. `PARALLAX_UPDATE_SCHEMAS=1` records the one in `tests/data` anew.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -22,23 +22,38 @@ use serde_json::Value;
 
 use crate::world::{at, event};
 
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/log-v1-first")
+fn data(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path)
 }
 
-/// A copy of the log of 90 seconds in which the candidate began to fail, and its pipeline file.
+/// The log of 90 seconds in which the candidate began to fail, and its pipeline file.
 struct Copy {
     folder: tempfile::TempDir,
     text: String,
 }
 
 impl Copy {
+    fn empty() -> Self {
+        let text = std::fs::read_to_string(data("log-v2-first/pipeline.yaml")).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), text }
+    }
+
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("state");
-        std::fs::create_dir(&log).unwrap();
-        std::fs::copy(data().join("parallax.log"), log.join("parallax.log")).unwrap();
-        Self { folder, text: std::fs::read_to_string(data().join("pipeline.yaml")).unwrap() }
+        let copy = Self::empty();
+        copy.run(&copy.text, 90);
+        copy
+    }
+
+    /// Of one that was recorded.
+    fn of(path: &str) -> Self {
+        let copy = Self::empty();
+        std::fs::create_dir(copy.log().parent().unwrap()).unwrap();
+        std::fs::copy(data(path), copy.log()).unwrap();
+        copy
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("state/parallax.log")
     }
 
     fn pipeline(&self, text: &str) -> Pipeline {
@@ -113,13 +128,44 @@ fn verdict(driver: &Driver) -> Value {
 }
 
 #[test]
-fn a_log_from_before_rules_could_change_goes_on_and_then_they_can() {
-    let copy = Copy::new();
-    let (read_on, recorded) = copy.run(&copy.text, 100);
+fn a_log_that_was_recorded_once_stays_readable() {
+    if std::env::var_os("PARALLAX_UPDATE_SCHEMAS").is_some() {
+        std::fs::copy(Copy::new().log(), data("log-v2-first/parallax.log")).unwrap();
+    }
+    let copy = Copy::of("log-v2-first/parallax.log");
+    let (_, recorded) = copy.run(&copy.text, 100);
     assert_eq!(recorded["verdict"], "rollback");
-    assert_eq!(recorded["decisions"][0]["signal_id"], "76036f0c79f79213e898e4777323ad59");
-    assert_eq!(recorded["config_hash"], "9a23af8b5809ab99", "a file means what it meant");
-    assert_eq!(recorded["rules"][0]["log_threshold"], 17.959_787_488_934_584);
+    assert_eq!(copy.revisions(), [1]);
+}
+
+#[test]
+fn a_log_of_version_1_is_refused_and_says_how_to_go_on() {
+    let copy = Copy::of("log-v1-first/parallax.log");
+    let before = std::fs::read(copy.log()).unwrap();
+    let why = format!("{:#}", copy.start(&copy.text).err().unwrap());
+    for part in
+        ["version 1", "can't be weighed on", "`log.directory`", "`output.directory`", "the oldest records"]
+    {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(FileLog::read_only(copy.log().parent().unwrap()).is_err());
+    assert_eq!(std::fs::read(copy.log()).unwrap(), before, "nothing is written into it");
+    let mut later = before;
+    later[7] = 3;
+    std::fs::write(copy.log(), later).unwrap();
+    let why = format!("{:#}", copy.start(&copy.text).err().unwrap());
+    assert!(why.contains("a later engine") && why.contains("update it"), "{why}");
+}
+
+#[test]
+fn a_log_goes_on_and_its_rules_can_change() {
+    let copy = Copy::empty();
+    let (written, _) = copy.run(&copy.text, 90);
+    assert_eq!(written["verdict"], "rollback");
+    let (read_on, recorded) = copy.run(&copy.text, 100);
+    for what in ["decisions", "config_hash", "rules"] {
+        assert_eq!(recorded[what], written[what], "{what}");
+    }
     assert_eq!(copy.revisions(), [1]);
 
     let newer = copy.text.replace("match_rate < 95%", "match_rate < 99%") + "revision: 2\n";
@@ -140,11 +186,6 @@ fn a_log_from_before_rules_could_change_goes_on_and_then_they_can() {
 fn a_file_that_doesnt_fit_its_log_is_refused_and_says_what_to_do() {
     let copy = Copy::new();
     let altered = copy.text.replace("match_rate < 95%", "match_rate < 99%");
-    let why = copy.refusal(&altered);
-    assert!(why.contains("run it once with the rules and times as they were"), "{why}");
-    let why = copy.refusal(&(copy.text.replace("wait: 5s", "wait: 6s") + "revision: 2\n"));
-    assert!(why.contains("run it once with the rules and times as they were"), "{why}");
-    copy.run(&copy.text, 100);
     let why = copy.refusal(&altered);
     assert!(why.contains("raise `revision` to 2"), "{why}");
     let why = copy.refusal(&copy.text.replace("wait: 5s", "wait: 6s"));
