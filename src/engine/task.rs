@@ -19,8 +19,7 @@ use super::status::{ComparisonStatus, InputStatus, TaskStatus};
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
 use crate::model::entry::{
-    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals,
-    VitalsPoint,
+    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals, VitalsPoint,
 };
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;

@@ -202,7 +202,7 @@ impl VitalsCounter {
         self.illustrate(observation);
         self.sample(hash, observation);
         for (bit, count) in self.carries.iter_mut().enumerate() {
-            *count += u64::from(observation.carries >> bit & 1);
+            *count += u64::from((observation.carries >> bit) & 1);
         }
         let at = self.version_at(version);
         let counts = &mut self.versions[at].counts;

@@ -143,9 +143,13 @@ fn a_log_of_version_1_is_refused_and_says_how_to_go_on() {
     let copy = Copy::of("log-v1-first/parallax.log");
     let before = std::fs::read(copy.log()).unwrap();
     let why = format!("{:#}", copy.start(&copy.text).err().unwrap());
-    for part in
-        ["version 1", "can't be weighed on", "`log.directory`", "`output.directory`", "the oldest records"]
-    {
+    for part in [
+        "version 1",
+        "can't be weighed on",
+        "`log.directory`",
+        "`output.directory`",
+        "the oldest records",
+    ] {
         assert!(why.contains(part), "{why}");
     }
     assert!(FileLog::read_only(copy.log().parent().unwrap()).is_err());

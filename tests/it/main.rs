@@ -28,6 +28,7 @@ mod stat_cases;
 #[cfg(feature = "shell")]
 mod status;
 mod tidy;
+mod vitals;
 #[cfg(feature = "shell")]
 mod workers;
 mod world;

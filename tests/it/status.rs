@@ -328,7 +328,7 @@ fn a_loss_stops_a_run_unless_it_is_accepted() {
         let panes: Vec<_> = since.flatten().collect();
         assert!(panes[0].partial && !panes[panes.len() - 1].partial, "{panes:#?}");
         let vitals = entries[lost[1]..].iter().filter_map(|entry| match entry {
-            Entry::Vitals(vitals) => vitals.arms[0].counts.get(&Default::default()),
+            Entry::Vitals(vitals) => vitals.arms[0].total().remove(&Default::default()),
             _ => None,
         });
         let counted: u64 = vitals.map(|counts| counts.requests).sum();

@@ -130,3 +130,52 @@ impl Cut {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(requests: u64, failed: u64) -> BTreeMap<Segment, VitalCounts> {
+        BTreeMap::from([(Segment::all(), VitalCounts { requests, failed, ..Default::default() })])
+    }
+
+    fn sampled(hash: u64) -> SampledId {
+        SampledId { hash, time: EventTime::from_us(1), id: format!("r{hash}") }
+    }
+
+    fn vitals(version: &str, offset: i64, hashes: impl Iterator<Item = u64>) -> Vitals {
+        let arm = ArmVitals {
+            from: offset,
+            to: offset + 10,
+            unreadable: BTreeMap::from([(Unreadable::Syntax, 2)]),
+            unreadable_example: Some((offset, "what".to_owned())),
+            overrides: 1,
+            copies: 2,
+            late: 3,
+            counts: BTreeMap::from([(version.to_owned(), counts(4, 1))]),
+            carries: [4, 0, 0, 0, 3],
+            sample: hashes.map(sampled).collect(),
+            ..ArmVitals::default()
+        };
+        Vitals { arms: vec![arm], at: EventTime::from_us(1), catching_up: false }
+    }
+
+    #[test]
+    fn versions_stay_apart_and_samples_in_the_order_of_their_hashes() {
+        let mut cut = Cut::default();
+        cut.merge(0, &vitals("v8", 5, (0..60).map(|n| 3 * n)), &Feeds::default());
+        cut.merge(1, &vitals("v9", 7, (0..60).map(|n| 3 * n + 1)), &Feeds::default());
+        cut.merge(1, &vitals("v8", 17, 0..2), &Feeds::default());
+        let arm = &cut.arms[0];
+        assert_eq!(arm.counts["v8"], counts(8, 2));
+        assert_eq!(arm.counts["v9"], counts(4, 1));
+        assert_eq!(arm.total(), counts(12, 3));
+        assert_eq!(arm.unreadable, BTreeMap::from([(Unreadable::Syntax, 6)]));
+        assert_eq!(arm.unreadable_example, Some((0, 0, 5, "what".to_owned())));
+        assert_eq!((arm.overrides, arm.copies, arm.late), (3, 6, 9));
+        assert_eq!(arm.carries, [12, 0, 0, 0, 9]);
+        assert_eq!(arm.sample.len(), SAMPLE_MAX);
+        let first: Vec<(u32, u64)> = arm.sample.iter().map(|(of, one)| (*of, one.hash)).collect();
+        assert_eq!(first[..6], [(0, 0), (1, 0), (1, 1), (1, 1), (0, 3), (1, 4)]);
+    }
+}

@@ -19,7 +19,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -38,7 +39,8 @@ fn copies(recent: &mut Recent, records: &[(u64, i64)]) -> Vec<bool> {
 #[test]
 fn a_copy_lies_within_both_skews_of_any_record_of_its_id() {
     let mut recent = Recent::new(Times::always(tempo(10, 30, 5)), MOST);
-    let records = [(1, 100), (1, 110), (1, 121), (2, 121), (1, 100), (1, 105), (1, 95), (1, 131), (1, 142)];
+    let records =
+        [(1, 100), (1, 110), (1, 121), (2, 121), (1, 100), (1, 105), (1, 95), (1, 131), (1, 142)];
     let expected = [false, true, false, false, true, true, true, true, false];
     assert_eq!(copies(&mut recent, &records), expected);
 }
@@ -54,7 +56,8 @@ fn records_that_lie_between_bring_their_neighbours_together() {
 
 #[test]
 fn across_a_change_of_skew_both_count() {
-    let times = Times { revision: 2, before: tempo(10, 30, 10), from: at(100), tempo: tempo(10, 30, 1) };
+    let times =
+        Times { revision: 2, before: tempo(10, 30, 10), from: at(100), tempo: tempo(10, 30, 1) };
     let mut recent = Recent::new(times, MOST);
     assert_eq!(
         copies(&mut recent, &[(1, 98), (1, 109), (1, 112), (2, 101), (2, 104)]),
@@ -68,7 +71,8 @@ fn across_a_change_of_skew_both_count() {
 fn a_new_owner_tells_the_same_from_its_horizon_on() {
     for seed in 0..300 {
         let mut chance = Chance(seed);
-        let tempo = tempo(1 + chance.below(10) as i64, chance.below(40) as i64, 1 + chance.below(8) as i64);
+        let tempo =
+            tempo(1 + chance.below(10) as i64, chance.below(40) as i64, 1 + chance.below(8) as i64);
         let times = Times::always(tempo);
         let wait = tempo.wait.us() / 1_000_000;
         let mut clock = 1000;
@@ -84,8 +88,10 @@ fn a_new_owner_tells_the_same_from_its_horizon_on() {
             max = max.max(time);
         }
         let mut whole = Recent::new(times, MOST);
-        let all: Vec<bool> =
-            accepted.iter().map(|(id, time, max)| whole.is_copy(*id, at(*time), at(*max))).collect();
+        let all: Vec<bool> = accepted
+            .iter()
+            .map(|(id, time, max)| whole.is_copy(*id, at(*time), at(*max)))
+            .collect();
         // What is closed when an owner ends behind any record, and what its successor reads again.
         let end = 100 + chance.below(250) as usize;
         let reached = accepted[..=end].iter().map(|(_, time, _)| *time).max().unwrap_or_default();

@@ -172,6 +172,8 @@ pub(super) enum Bug {
     OneResumePoint,
     /// A new owner doesn't see which vitals were counted.
     VitalsTwice,
+    /// A new owner doesn't know the ids that passed within its horizon.
+    IdsForgotten,
     /// A new owner goes on behind vitals that were rejected.
     VitalsRejected,
     /// Files are in place before the entry that names them.
@@ -198,11 +200,12 @@ pub(super) enum Bug {
     StagesOfZombiesCompleted,
 }
 
-pub(super) const BUGS: [Bug; 16] = [
+pub(super) const BUGS: [Bug; 17] = [
     Bug::ActsBeforeReadBack,
     Bug::NoLookBack,
     Bug::OneResumePoint,
     Bug::VitalsTwice,
+    Bug::IdsForgotten,
     Bug::VitalsRejected,
     Bug::RenamedBeforeEntry,
     Bug::StateOfLostEntry,
