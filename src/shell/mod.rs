@@ -25,4 +25,5 @@ pub mod source;
 pub mod stop;
 pub mod survey;
 pub mod tables;
+mod transactions;
 pub mod workers;
