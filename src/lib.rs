@@ -22,6 +22,7 @@ pub mod tally;
 pub mod vitals;
 
 pub mod decide;
+pub mod diagnose;
 pub mod report;
 pub mod rules;
 

@@ -55,6 +55,8 @@ impl Demo {
     pub(super) fn run(self, output: Output) -> Result<()> {
         let scenario = scenario(self.seed, self.healthy);
         let speed = if self.fast { 30.0 } else { 8.0 };
+        let planted: Vec<EventTime> =
+            scenario.faults.candidate.iter().map(|fault| scenario.begins(fault)).collect();
         prepare(&self.out)?;
         let broker = EmbeddedBroker::start(&TOPICS, i32::try_from(scenario.partitions)?)?;
         let pipeline = self.pipeline(&broker)?;
@@ -112,7 +114,7 @@ impl Demo {
         lived?;
         std::fs::write(self.out.join("manifest.json"), serde_json::to_vec_pretty(&manifest?)?)?;
         let collected = collected.lock().unwrap_or_else(PoisonError::into_inner);
-        self.print(&pipeline, &collected, output)
+        self.print(&pipeline, &collected, &planted, output)
     }
 
     fn pipeline(&self, broker: &EmbeddedBroker) -> Result<Pipeline> {
@@ -128,9 +130,17 @@ impl Demo {
         Ok(pipeline)
     }
 
-    fn print(&self, pipeline: &Pipeline, collected: &Collected, output: Output) -> Result<()> {
+    fn print(
+        &self,
+        pipeline: &Pipeline,
+        collected: &Collected,
+        planted: &[EventTime],
+        output: Output,
+    ) -> Result<()> {
         let text = match output {
-            Output::Table => explain(&pipeline.spec, collected, &self.out.display().to_string()),
+            Output::Table => {
+                explain(&pipeline.spec, collected, planted, &self.out.display().to_string())
+            }
             Output::Json => {
                 let rows: Vec<_> = collected.decisions.iter().map(decision_json).collect();
                 format!(

@@ -91,6 +91,9 @@ pub(super) struct Generate {
     /// Requests whose assignment was forced.
     #[arg(long = "override", default_value = "0%")]
     overrides: Percent,
+    /// The same, but only the primary's record says so, or only the candidates'.
+    #[arg(long = "override-in-one-arm", default_value = "0%")]
+    overrides_in_one_arm: Percent,
     /// The first candidate fails this share: 30%@5m, or 30%@5m:country=BR.
     #[arg(long)]
     errors: Vec<String>,
@@ -197,6 +200,7 @@ impl Generate {
         faults.clock_ahead_s = self.clock_ahead.0;
         faults.broken = self.broken.0;
         faults.overrides = self.overrides.0;
+        faults.overrides_in_one_arm = self.overrides_in_one_arm.0;
         if let Some(silence) = &self.silence {
             let (length, at) = silence.split_once('@').context("--silence: write 65s@5m")?;
             faults.silence_s = seconds("--silence", length)?;

@@ -294,7 +294,7 @@ fn rules_of(rules: &RulesSpec) -> Value {
         "rules": rules.rules.iter().map(|rule| &rule.text).collect::<Vec<_>>(),
         "per_rollout": rules.certainty.per_rollout,
         "interval_s": rules.certainty.interval.as_secs(),
-        "every_request": rules.every_request,
+        "mirrored": rules.mirrored,
         "shared_cause_investigates": rules.shared_cause_investigates,
         "dry_run": rules.dry_run,
     })

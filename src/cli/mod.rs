@@ -1,8 +1,9 @@
 //! Commands, their words and their exit codes.
 //!
 //! In: arguments. Out: data on stdout, everything else on stderr. Holds: exit codes are 0 done,
-//! 1 failed, 2 wrong usage, 69 a service can't be reached, 78 a bad pipeline file, or one that doesn't
-//! fit its log. Knows nothing of: how results come about.
+//! 1 failed, 2 wrong usage, 65 inputs of which nothing could be compared, 69 a service can't be reached, 73 the
+//! output would lie beside another one, 78 a bad pipeline file, or one that doesn't fit its log. Knows nothing
+//! of: how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
 mod columns;
@@ -29,6 +30,7 @@ use parallax::config::{self, Pipeline};
 use parallax::shell::clock::monotonic;
 use parallax::shell::driver::OtherConfiguration;
 use parallax::shell::generate::environment;
+use parallax::shell::output::OutputError;
 use parallax::shell::source::SourceError;
 
 /// Watches a new model beside the one in production and says, with evidence and a known error rate:
@@ -113,6 +115,12 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             if error.downcast_ref::<OtherConfiguration>().is_some() {
                 return ExitCode::from(78);
+            }
+            if error.downcast_ref::<report::NothingCompared>().is_some() {
+                return ExitCode::from(65);
+            }
+            if let Some(OutputError::Occupied { .. }) = error.downcast_ref() {
+                return ExitCode::from(73);
             }
             let unreachable = matches!(error.downcast_ref(), Some(SourceError::Connect { .. }));
             ExitCode::from(if unreachable { 69 } else { 1 })

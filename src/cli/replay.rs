@@ -15,10 +15,10 @@ use parallax::shell::log::file::FileLog;
 use parallax::shell::routed::Routed;
 use parallax::shell::source::Source;
 use parallax::shell::stop::Stop;
-use parallax::shell::{assemble, replay};
+use parallax::shell::{assemble, output, replay};
 
 use super::Output;
-use super::report::{Collected, Collector, print_decisions};
+use super::report::{Collected, Collector, compared, print_decisions};
 
 /// Run a pipeline over files.
 #[derive(Args, Debug)]
@@ -29,9 +29,12 @@ pub(super) struct Replay {
     /// The pipeline file.
     #[arg(long, value_name = "FILE")]
     pipeline: PathBuf,
-    /// Where tables and signals go.
+    /// Where tables and signals go: a new or empty folder.
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
+    /// Remove what an earlier replay wrote to that folder: its tables, signals and dead letters.
+    #[arg(long)]
+    overwrite: bool,
     /// Files of an input, one per partition: NAME=FILE[,FILE…], or NAME=FOLDER for its NAME-*.
     #[arg(long = "source", value_name = "NAME=FILE", required = true)]
     sources: Vec<String>,
@@ -42,7 +45,7 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn run(self, output: Output) -> Result<()> {
+    pub(super) fn run(self, format: Output) -> Result<()> {
         let mut pipeline = super::load(&self.pipeline)?;
         pipeline.endpoints.output = self.out;
         let mut names = vec!["primary".to_owned()];
@@ -65,6 +68,7 @@ impl Replay {
             None => None,
         };
         let facts = recorded.as_ref().map(Recorded::facts).unwrap_or_default();
+        output::claim(&pipeline.endpoints.output, self.overwrite)?;
         let mut driver = assemble::in_memory(&pipeline, source.partitions(), facts)?;
         let decisions = Arc::new(Mutex::new(Collected::default()));
         driver.observe(Box::new(Collector(Arc::clone(&decisions))));
@@ -90,7 +94,13 @@ impl Replay {
             );
         }
         let decisions = decisions.lock().map_err(|_| anyhow::anyhow!("read the decisions"))?;
-        print_decisions(&pipeline.spec, &decisions, output);
-        Ok(())
+        let verdicts: Vec<_> = driver.evaluator().map_or_else(Vec::new, |evaluator| {
+            (0..pipeline.spec.candidates.len()).filter_map(|at| evaluator.verdict(at)).collect()
+        });
+        for notice in &decisions.notices {
+            eprintln!("warning: {}; {}", notice.text, notice.cure);
+        }
+        print_decisions(&pipeline.spec, &decisions, &verdicts, format);
+        Ok(compared(&verdicts)?)
     }
 }

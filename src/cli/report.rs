@@ -4,9 +4,11 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parallax::decide::words;
+use parallax::model::notice::Notice;
 use parallax::model::row::{DecisionRow, WindowRow};
 use parallax::model::rule::Action;
 use parallax::model::spec::PipelineSpec;
+use parallax::model::time::EventTime;
 use parallax::shell::driver::Observer;
 use serde_json::{Value, json};
 
@@ -28,6 +30,11 @@ impl Observer for Told {
         );
     }
 
+    fn noticed(&mut self, notice: &Notice) {
+        let (kind, cure) = (notice.kind.as_str(), notice.cure.as_str());
+        tracing::warn!(kind, found = notice.text, cure, "A candidate can't be judged.");
+    }
+
     fn reported(&mut self, row: &WindowRow) {
         tracing::debug!(
             start = words::time(row.start),
@@ -44,6 +51,8 @@ pub(super) struct Collected {
     pub decisions: Vec<DecisionRow>,
     /// Windows that were reported, everything only.
     pub windows: Vec<WindowRow>,
+    /// What kept candidates from being judged.
+    pub notices: Vec<Notice>,
     /// Say it as it happens.
     pub live: bool,
 }
@@ -64,6 +73,14 @@ impl Observer for Collector {
             );
         }
         collected.decisions.push(row.clone());
+    }
+
+    fn noticed(&mut self, notice: &Notice) {
+        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if collected.live {
+            eprintln!("{}  {}; {}", words::clock(notice.at), notice.text, notice.cure);
+        }
+        collected.notices.push(notice.clone());
     }
 
     fn reported(&mut self, row: &WindowRow) {
@@ -99,26 +116,26 @@ pub(super) fn window_line(row: &WindowRow) -> String {
     )
 }
 
-/// Prints what was decided, on stdout.
-pub(super) fn print_decisions(spec: &PipelineSpec, collected: &Collected, output: Output) {
+/// Prints what was decided, on stdout; of candidates against which nothing was, what their verdict says.
+pub(super) fn print_decisions(
+    spec: &PipelineSpec,
+    collected: &Collected,
+    verdicts: &[Value],
+    output: Output,
+) {
     let mut out = std::io::stdout().lock();
     let result = match output {
         Output::Json => {
             let rows: Vec<Value> = collected.decisions.iter().map(decision_json).collect();
-            writeln!(out, "{}", json!({ "pipeline": spec.name, "decisions": rows }))
-        }
-        Output::Table if collected.decisions.is_empty() => {
-            let seen = match collected.windows.len() {
-                0 => "nothing was compared: no window was filled".to_owned(),
-                1 => "no rule was shown in 1 window".to_owned(),
-                windows => format!("no rule was shown in {windows} windows"),
-            };
             writeln!(
                 out,
-                "HOLD  {}: {seen}; that isn't a pass: promotion rules aren't built yet",
-                spec.name
+                "{}",
+                json!({ "pipeline": spec.name, "decisions": rows, "verdicts": verdicts })
             )
         }
+        Output::Table if collected.decisions.is_empty() => verdicts
+            .iter()
+            .try_for_each(|verdict| writeln!(out, "{}", undecided(spec, verdict, collected))),
         Output::Table => collected.decisions.iter().try_for_each(|row| {
             let candidate =
                 spec.candidates.get(usize::from(row.comparison)).map_or("", String::as_str);
@@ -137,6 +154,49 @@ pub(super) fn print_decisions(spec: &PipelineSpec, collected: &Collected, output
     drop(result);
 }
 
+/// What is said of a candidate against which nothing was shown.
+fn undecided(spec: &PipelineSpec, verdict: &Value, collected: &Collected) -> String {
+    let text = |field: &str| verdict[field].as_str().unwrap_or_default();
+    let name = format!("{} / {}", spec.name, text("candidate"));
+    if text("verdict") == "blind" {
+        let cure = match text("cure") {
+            "" => String::new(),
+            cure => format!("; {cure}"),
+        };
+        return format!("BLIND  {name}: {}{cure}", text("reason"));
+    }
+    let seen = match collected.windows.len() {
+        0 => "nothing was compared: no window was filled".to_owned(),
+        1 => "no rule was shown in 1 window".to_owned(),
+        windows => format!("no rule was shown in {windows} windows"),
+    };
+    format!("HOLD  {name}: {seen}; that isn't a pass: promotion rules aren't built yet")
+}
+
+/// Something went wrong before anything could be compared, if nothing was.
+pub(super) fn compared<'v>(
+    verdicts: impl IntoIterator<Item = &'v Value>,
+) -> Result<(), NothingCompared> {
+    let mut verdicts = verdicts.into_iter().peekable();
+    let is_known = verdicts.peek().is_some();
+    if is_known && verdicts.all(|verdict| verdict["paired"] == 0) {
+        return Err(NothingCompared);
+    }
+    Ok(())
+}
+
+/// The inputs ended, and no request had both answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NothingCompared;
+
+impl std::fmt::Display for NothingCompared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("nothing was compared: no request has both answers; see what is said above")
+    }
+}
+
+impl std::error::Error for NothingCompared {}
+
 /// A decision for programs.
 pub(super) fn decision_json(row: &DecisionRow) -> Value {
     json!({
@@ -151,8 +211,13 @@ pub(super) fn decision_json(row: &DecisionRow) -> Value {
     })
 }
 
-/// The explained end of a demo.
-pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) -> String {
+/// The explained end of a demo; `planted` are the event times at which its faults begin.
+pub(super) fn explain(
+    spec: &PipelineSpec,
+    collected: &Collected,
+    planted: &[EventTime],
+    tables: &str,
+) -> String {
     let mut out = String::new();
     let Some(rollback) = collected.decisions.iter().find(|row| row.action == Action::Rollback)
     else {
@@ -171,12 +236,15 @@ pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) 
     };
     let evidence: Value = serde_json::from_str(&rollback.evidence).unwrap_or(Value::Null);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let last = planted.iter().filter(|at| **at <= rollback.time).max();
+    let after = last.map_or_else(String::new, |at| {
+        format!(", {:.1} s after the fault was planted", rollback.time.since(*at).as_secs())
+    });
     out.push_str(&format!(
-        "ROLLBACK  {} / {}        {}, {:.1} s after it began, by the evidence\n",
+        "ROLLBACK  {} / {}        {}{after}\n",
         spec.name,
         spec.candidates[usize::from(rollback.comparison)],
         words::clock(rollback.time),
-        rollback.time.since(rollback.onset).as_secs()
     ));
     out.push_str(&format!(
         "  shown    {}    {}; {}\n",
@@ -184,10 +252,10 @@ pub(super) fn explain(spec: &PipelineSpec, collected: &Collected, tables: &str) 
         text(&evidence["evidence"]["text"]),
         text(&evidence["by_chance"]["text"])
     ));
-    if let Some(worst) = evidence["worst_segments"].get(0) {
-        let share = worst["share_of_excess"].as_f64().unwrap_or_default() * 100.0;
+    if let Some(worst) = evidence["worst_segments"].get(0).filter(|w| w["stands_out"] == true) {
+        let share = (worst["share_of_change"].as_f64().unwrap_or_default() * 100.0).min(100.0);
         out.push_str(&format!(
-            "  where    {}={} holds {share:.0} % of the excess\n",
+            "  where    {}={} holds {share:.0} % of the change against the primary\n",
             text(&worst["dimension"]),
             text(&worst["value"])
         ));

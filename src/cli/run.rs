@@ -54,13 +54,16 @@ impl Run {
             kafka,
             clock: HostClock::Real,
             stop,
-            published,
+            published: published.clone(),
             until_end: self.until_end,
             accept_loss: self.accept_loss,
             observers: &|| vec![Box::new(Told), Box::new(Recovery::new(bars.clone()))],
         };
         workers.run()?;
         tracing::info!("Left in order: everything read is written down.");
+        if self.until_end {
+            super::report::compared(published.read().verdicts.values())?;
+        }
         Ok(())
     }
 }

@@ -90,13 +90,12 @@ fn of_files<'t, 'a, 'f>(
         .field("roll_rows", &spec.roll_rows)
 }
 
-/// Logs from before rules could change carry this one.
 impl fmt::Debug for OfAll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
         begin(f, "PipelineSpec", spec, Some(&spec.time))
             .field("rules", &spec.rules)
-            .field("every_request", &spec.every_request)
+            .field("mirrored", &spec.mirrored)
             .field("certainty", &spec.certainty)
             .field("shared_cause_investigates", &spec.shared_cause_investigates)
             .field("matches_sampled_ppm", &spec.matches_sampled_ppm)

@@ -4,8 +4,10 @@
 //! column, excerpt and cure. Holds: touches no file; a value that came from the environment is never
 //! shown. Knows nothing of: who runs the pipeline.
 
+mod defaults;
 pub mod endpoint;
 pub mod meaning;
+mod names;
 pub mod owned;
 pub mod problem;
 mod raw;

@@ -17,6 +17,9 @@ pub const OWNED: &[(&str, &str)] = &[
     ("group.instance.id", "it is `kafka.instance`, one per thread"),
     ("partition.assignment.strategy", "partitions of all inputs must lie together"),
     ("session.timeout.ms", "it is `kafka.session`"),
-    ("isolation.level", "standing at the end is judged by committed records"),
+    (
+        "isolation.level",
+        "only committed records are read, and the end is that of everything written",
+    ),
     ("acks", "a signal is sent when all replicas have it"),
 ];

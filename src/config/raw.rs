@@ -17,7 +17,7 @@ pub(super) type Text = Spanned<String>;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Parallax pipeline")]
 pub(super) struct RawPipeline {
-    /// Name in tables, keys and paths: lower-case letters, digits, `-` and `_`, at most 64.
+    /// Name in tables, keys and paths: a lower-case letter, then such letters, digits, `-` and `_`, at most 64.
     #[schemars(with = "String")]
     pub(super) pipeline: Text,
     /// Which version of the rules this file holds: raise it with each change of `rollback_when`,
@@ -62,15 +62,16 @@ pub(super) struct RawPipeline {
     /// Lengths of tumbling windows. Default: 1m and 5m.
     #[schemars(with = "Option<Vec<String>>")]
     pub(super) windows: Option<Vec<Text>>,
-    /// Share of requests that candidates are expected to see. Below 100 % a missing answer isn't
-    /// counted as failed. Default: 100%.
+    /// Share of requests that candidates are expected to see: what is beyond it isn't missed. Default: 100%.
     #[schemars(with = "Option<String>")]
     pub(super) mirrored: Option<Text>,
-    /// Rules that take the candidate away once shown.
+    /// Rules that take the candidate away once shown. Unless a rule of the file speaks of it,
+    /// `missing_rate > 50%` is one.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) rollback_when: Vec<Text>,
-    /// Rules that call a person once shown.
+    /// Rules that call a person once shown. Unless rules of the file speak of them, `missing_rate > 5%` and
+    /// `unreadable_rate > 1%` are among them.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) investigate_when: Vec<Text>,

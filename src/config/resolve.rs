@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 use serde_saphyr::Spanned;
 
+use super::defaults::with_defaults;
 use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, Threads, is_secret_name};
 use super::meaning;
+use super::names::{self, STAGED_MAX, Wrong};
 use super::owned::OWNED;
 use super::problem::Problem;
 use super::raw::{RawCompare, RawKafka, RawLog, RawPipeline, RawSet, Text};
@@ -83,20 +85,19 @@ impl Checker {
         let edges = self.edges(&raw);
         let comparator = self.comparator(raw.compare.as_ref());
         let rules = self.rules(&raw, &dimensions);
-        let shift = rules.iter().any(|rule| rule.metric == Metric::PredictionShift);
-        if shift && edges.is_empty() && matches!(comparator, Comparator::Number { .. }) {
-            self.problem(
-                &raw.candidates,
-                1,
-                "prediction_shift of numbers needs frozen bins".into(),
-                "add `scores: {edges: [...]}`",
-            );
-        }
+        self.bins_of_shifts(&raw, &rules, &edges, comparator);
         if rules.is_empty() {
             self.warnings
                 .push("no rule can fire: rollback_when and investigate_when are empty".into());
         }
         let mirrored = self.share(raw.mirrored.as_ref(), 1.0);
+        if let (Some(text), true) = (&raw.mirrored, mirrored <= 0.0) {
+            self.wrong(
+                text,
+                "a candidate that sees no request can't be watched",
+                "write its share, such as `20%`",
+            );
+        }
         let mut spec = PipelineSpec {
             model: raw.model.as_ref().map_or_else(|| name.clone(), |model| model.value.clone()),
             name,
@@ -110,8 +111,8 @@ impl Checker {
             labels: self.set(raw.labels.as_ref()),
             score_edges: edges,
             windows,
-            rules,
-            every_request: 1.0 <= mirrored,
+            rules: with_defaults(rules),
+            mirrored,
             certainty: Certainty {
                 per_rollout: self.positive_share(raw.certainty.per_rollout.as_ref(), 0.01),
                 interval: self.span(
@@ -136,6 +137,21 @@ impl Checker {
         spec.lasting_hash = meaning::of_lasting(&spec);
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    /// A shift of numbers is told by bins.
+    fn bins_of_shifts(
+        &mut self,
+        raw: &RawPipeline,
+        rules: &[Rule],
+        edges: &[f64],
+        comparator: Comparator,
+    ) {
+        let shift = rules.iter().any(|rule| rule.metric == Metric::PredictionShift);
+        if shift && edges.is_empty() && matches!(comparator, Comparator::Number { .. }) {
+            let what = "prediction_shift of numbers needs frozen bins";
+            self.problem(&raw.candidates, 1, what.into(), "add `scores: {edges: [...]}`");
+        }
     }
 
     fn revision(&mut self, raw: Option<&Spanned<u32>>) -> u32 {
@@ -232,16 +248,16 @@ impl Checker {
     }
 
     fn name(&mut self, text: &Text, what: &str) -> String {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if text.value.is_empty() || 64 < text.value.len() || !text.value.chars().all(fits) {
-            self.problem(
-                text,
-                text.value.chars().count(),
-                format!("a {what}'s name has 1 to 64 of a-z, 0-9, - and _"),
-                "rename it",
-            );
+        if let Some((said, cure)) = names::of_folder(&text.value, what) {
+            self.problem(text, text.value.chars().count(), said, cure);
         }
         text.value.clone()
+    }
+
+    fn refuse<T>(&mut self, at: &Spanned<T>, wrong: Option<Wrong>) {
+        if let Some((said, cure)) = wrong {
+            self.problem(at, 1, said, cure);
+        }
     }
 
     fn candidates(&mut self, raw: &RawPipeline) -> Vec<String> {
@@ -265,12 +281,16 @@ impl Checker {
                     "give the candidate another name",
                 );
             }
-            let at = Spanned {
-                value: name.clone(),
-                referenced: arm.topic.referenced,
-                defined: arm.topic.defined,
-            };
-            self.name(&at, "candidate");
+            let wrong = names::of_folder(name, "candidate")
+                .map(|(said, cure)| (format!("`{name}`: {said}"), cure));
+            self.refuse(&arm.topic, wrong);
+            if STAGED_MAX < raw.pipeline.value.len() + 2 * name.len() {
+                let said = format!(
+                    "`{name}` makes names of files too long: the pipeline's name and twice the candidate's \
+                     may have {STAGED_MAX} bytes together"
+                );
+                self.refuse(&arm.topic, Some((said, "shorten one of them")));
+            }
         }
         names.value.keys().cloned().collect()
     }
@@ -390,12 +410,19 @@ impl Checker {
             );
         }
         let dimension = |checker: &mut Self, (name, set): (&String, &Spanned<RawSet>)| {
+            checker.refuse(set, names::of_dimension(name));
             let values = checker.set(Some(set));
             if values.declared.is_empty() {
                 checker.warnings.push(format!("segments.{name}: undeclared values are ranked pane by pane and partition by partition; merged ones may be partial"));
             }
             Dimension { name: name.clone(), values }
         };
+        if let Some((one, other)) = names::alike(segments.value.keys().map(String::as_str)) {
+            let said = format!(
+                "`{one}` and `{other}` differ by case only: many readers take them for one column"
+            );
+            self.refuse(segments, Some((said, "rename one of them")));
+        }
         segments.value.iter().map(|entry| dimension(self, entry)).collect()
     }
 
@@ -407,6 +434,7 @@ impl Checker {
         if max == 0 || NAMES_MAX < max || (NAMES_MAX as usize) < raw.value.declared.len() {
             self.problem(raw, 1, format!("out of range: 1 to {NAMES_MAX} names"), "choose fewer");
         }
+        self.refuse(raw, names::own(&raw.value.declared));
         let mut declared = raw.value.declared.clone();
         declared.sort();
         declared.dedup();

@@ -15,53 +15,88 @@ use serde::{Deserialize, Serialize};
 use crate::model::finding::Shown;
 use crate::model::rule::{Action, Rule};
 use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
 
-/// Model versions whose severity is remembered.
-const VERSIONS_MAX: usize = 64;
+/// Rollouts whose severity is remembered.
+const ROLLOUTS_MAX: usize = 64;
+
+/// Read from a backlog.
+const OLD: &str = "most of it is older than a minute, read from a backlog";
+/// Both arms break the rule.
+const SHARED: &str = "the primary breaks the same rule: the cause is shared";
+/// The naive reading.
+const OBSERVED: &str = "an observed rule may alert, never act";
 
 /// The action that a shown rule leads to, and why it is weaker than the rule asks, if it is.
 #[must_use]
-pub fn action(
-    spec: &PipelineSpec,
-    rule: &Rule,
-    shown: &Shown,
-    catching_up: bool,
-) -> (Action, Option<&'static str>) {
-    if rule.action != Action::Rollback {
-        (rule.action, None)
+pub fn action(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> (Action, Option<&'static str>) {
+    let weaker = if rule.action != Action::Rollback {
+        None
     } else if rule.observed {
-        (Action::Investigate, Some("an observed rule may alert, never act"))
-    } else if catching_up {
-        (Action::Investigate, Some("read from a backlog older than a minute"))
+        Some(OBSERVED)
+    } else if shown.old {
+        Some(OLD)
     } else if shown.shared_cause && spec.shared_cause_investigates {
-        (Action::Investigate, Some("the primary breaks the same rule: the cause is shared"))
+        Some(SHARED)
     } else {
-        (Action::Rollback, None)
-    }
+        None
+    };
+    (if weaker.is_some() { Action::Investigate } else { rule.action }, weaker)
 }
 
-/// How far each rollout (model version) of a candidate has come.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+/// How far each rollout of a candidate has come, and by which decision.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Latch {
-    by_version: BTreeMap<String, Action>,
+    by_rollout: BTreeMap<Rollout, Led>,
+}
+
+/// One model version on trial: the number that its beginning has among the candidate's, and its name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Rollout {
+    /// Counts from 0.
+    pub number: u32,
+    /// Empty if unknown.
+    pub version: String,
+}
+
+/// The decision that raised a rollout's severity last.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Led {
+    /// The severity.
+    pub action: Action,
+    /// The rule that was shown.
+    pub rule: String,
+    /// In a sentence.
+    pub reason: String,
+    /// When the harm began.
+    pub since: EventTime,
+    /// When it was shown.
+    pub at: EventTime,
 }
 
 impl Latch {
-    /// The severity of a version's rollout.
+    /// The severity of a rollout.
     #[must_use]
-    pub fn severity(&self, version: &str) -> Action {
-        self.by_version.get(version).copied().unwrap_or(Action::Hold)
+    pub fn severity(&self, rollout: &Rollout) -> Action {
+        self.led(rollout).map_or(Action::Hold, |led| led.action)
+    }
+
+    /// What led to it; nothing while nothing is shown.
+    #[must_use]
+    pub fn led(&self, rollout: &Rollout) -> Option<&Led> {
+        self.by_rollout.get(rollout)
     }
 
     /// Raises the severity; whether it rose.
-    pub fn raise(&mut self, version: &str, action: Action) -> bool {
-        if action <= self.severity(version) {
+    pub fn raise(&mut self, rollout: &Rollout, led: Led) -> bool {
+        if led.action <= self.severity(rollout) {
             return false;
         }
-        if self.by_version.len() == VERSIONS_MAX && !self.by_version.contains_key(version) {
-            self.by_version.pop_first();
+        self.by_rollout.insert(rollout.clone(), led);
+        // The oldest go: those on trial are the newest.
+        while ROLLOUTS_MAX < self.by_rollout.len() {
+            self.by_rollout.pop_first();
         }
-        self.by_version.insert(version.to_owned(), action);
         true
     }
 }

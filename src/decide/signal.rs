@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::words;
 use crate::model::entry::{EXAMPLES_MAX, Examples};
-use crate::model::finding::{Basis, Share, Shown, WorstSegment};
+use crate::model::finding::{Basis, Bound, Share, Shown, WorstSegment};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
@@ -61,18 +61,21 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
         "weakened_because": grounds.weaker,
         "shown_at": words::time(shown.at),
         "since": words::time(shown.onset),
+        "since_between": [words::time(shown.onset_between.0), words::time(shown.onset_between.1)],
         "evidence": {
-            "text": words::numbers(rule, shown),
+            "text": words::numbers(spec, rule, shown),
             "candidate": share(rule.metric, shown.candidate, shown.candidate_value),
             "primary": share(rule.metric, shown.primary, shown.primary_value),
             "log_evidence": shown.log_evidence,
             "log_threshold": shown.log_threshold,
             "shared_cause": shown.shared_cause,
+            "backlog": shown.old,
+            "divided_for_clusters": shown.clusters,
         },
         "by_chance": {
             "text": words::by_chance(spec, shown),
-            "per_rollout": (!shown.by_detector).then_some(spec.certainty.per_rollout),
-            "interval_s": shown.by_detector.then_some(spec.certainty.interval.as_secs()),
+            "per_rollout": (shown.bound == Bound::Rollout).then_some(spec.certainty.per_rollout),
+            "interval_s": (shown.bound == Bound::Interval).then_some(spec.certainty.interval.as_secs()),
         },
         "worst_segments": shown.segments.iter().map(segment).collect::<Vec<_>>(),
         "examples": examples(rule.metric, grounds.examples),
@@ -118,6 +121,8 @@ fn share(metric: Metric, share: Share, value: Option<f64>) -> Value {
         Metric::Latency { .. } => "us",
         Metric::ErrorRate
         | Metric::NullRate
+        | Metric::MissingRate
+        | Metric::UnreadableRate
         | Metric::MatchRate
         | Metric::PredictionShift
         | Metric::Accuracy => "share",
@@ -131,16 +136,21 @@ fn segment(worst: &WorstSegment) -> Value {
         "value": worst.segment.value,
         "events": worst.share.events,
         "total": worst.share.total,
-        "share_of_excess": worst.of_excess,
+        "primary_events": worst.primary.events,
+        "primary_total": worst.primary.total,
+        "share_of_change": worst.of_change,
+        "stands_out": worst.named,
     })
 }
 
 /// Ids that fit the metric: the failed for an error rate, the slowest for a latency …
 fn examples(metric: Metric, examples: &Examples) -> Vec<String> {
     let kinds: [&[(u64, String)]; 2] = match metric {
-        Metric::ErrorRate => [&examples.failed, &examples.unmatched],
+        Metric::ErrorRate => [&examples.failed, &[]],
+        Metric::MissingRate => [&examples.unmatched, &[]],
+        Metric::UnreadableRate => [&[], &[]],
         Metric::NullRate => [&examples.null, &[]],
-        Metric::Latency { .. } => [&examples.slowest, &examples.unmatched],
+        Metric::Latency { .. } => [&examples.slowest, &[]],
         Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => {
             [&examples.mismatched, &[]]
         }

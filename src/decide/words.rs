@@ -3,7 +3,7 @@
 //! In: findings. Out: short sentences. Holds: a rate never stands without how many it is out of.
 //! Knows nothing of: where the words are shown.
 
-use crate::model::finding::{Shown, WorstSegment};
+use crate::model::finding::{Bound, Share, Shown, WorstSegment};
 use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -39,19 +39,7 @@ pub fn millis(us: f64) -> String {
 /// Formats a length of time: 365d, 5m, 250ms.
 #[must_use]
 pub fn span(span: Span) -> String {
-    let us = span.us();
-    for (unit, name) in [
-        (86_400_000_000, "d"),
-        (3_600_000_000, "h"),
-        (60_000_000, "m"),
-        (1_000_000, "s"),
-        (1_000, "ms"),
-    ] {
-        if us != 0 && us % unit == 0 {
-            return format!("{}{name}", us / unit);
-        }
-    }
-    format!("{us}us")
+    span.to_string()
 }
 
 /// Formats how long ago something was: 41 s ago, 3 h 20 min ago.
@@ -85,52 +73,51 @@ pub fn clock(time: EventTime) -> String {
     text.get(11..19).unwrap_or(&text).to_owned()
 }
 
-/// What was seen, with its sample sizes: `41.3 ms against 12.4 ms (3.3x), 18,204 requests`.
+/// What was seen, with its sample sizes: `41.3 ms against 12.4 ms (3.3x), 64 of 18,204 answers slow`.
 #[must_use]
-pub fn numbers(rule: &Rule, shown: &Shown) -> String {
+pub fn numbers(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> String {
     let (ours, theirs) = (shown.primary_value, shown.candidate_value);
-    let of = |total: u64, what: &str| format!("{} {what}", count(total));
+    let Share { events, total } = shown.candidate;
+    let (events, total) = (count(events), count(total));
+    let against = |format: fn(f64) -> String, none: &str| match (theirs, ours) {
+        (Some(theirs), Some(ours)) => format!("{} against {}", format(theirs), format(ours)),
+        (Some(theirs), None) => format(theirs),
+        (None, _) => none.to_owned(),
+    };
     match rule.metric {
         Metric::Latency { .. } => {
-            let against = match (theirs, ours) {
-                (Some(theirs), Some(ours)) if 0.0 < ours => {
-                    format!("{} against {} ({:.1}x)", millis(theirs), millis(ours), theirs / ours)
-                }
-                (Some(theirs), _) => millis(theirs),
-                (None, Some(ours)) => format!("no answer in time against {}", millis(ours)),
-                (None, None) => "no answer in time".to_owned(),
+            let times = match (theirs, ours) {
+                (Some(theirs), Some(ours)) if 0.0 < ours => format!(" ({:.1}x)", theirs / ours),
+                _ => String::new(),
             };
-            format!(
-                "{against}, {} of {} slow, failed or missing",
-                count(shown.candidate.events),
-                of(shown.candidate.total, "requests")
-            )
+            let values = against(millis, "no latencies");
+            format!("{values}{times}, {events} of {total} answers slow")
         }
-        Metric::ErrorRate | Metric::NullRate => {
-            let against = match (theirs, ours) {
-                (Some(theirs), Some(ours)) => {
-                    format!("{} against {}", percent(theirs), percent(ours))
-                }
-                (Some(theirs), None) => percent(theirs),
-                (None, _) => "no answers".to_owned(),
-            };
-            format!(
-                "{against}, {} of {}",
-                count(shown.candidate.events),
-                of(shown.candidate.total, "requests")
-            )
+        Metric::ErrorRate => {
+            format!("{}, {events} of {total} requests failed", against(percent, "no answers"))
         }
-        Metric::MatchRate => format!(
-            "{}, {} of {} differ",
-            theirs.map_or_else(|| "no pairs".to_owned(), percent),
-            count(shown.candidate.events),
-            of(shown.candidate.total, "pairs")
+        Metric::NullRate => format!(
+            "{}, {events} of {total} answers without a usable prediction",
+            against(percent, "no answers")
         ),
+        Metric::MissingRate => {
+            let expected = if spec.mirrored < 1.0 {
+                format!(", {} of them expected", percent(spec.mirrored))
+            } else {
+                String::new()
+            };
+            format!("{events} of {total} requests{expected} have no answer of the candidate")
+        }
+        Metric::UnreadableRate => format!(
+            "{}, {events} of {total} records of the candidate can't be read",
+            against(percent, "none")
+        ),
+        Metric::MatchRate => {
+            format!("{}, {events} of {total} pairs differ", against(percent, "no pairs"))
+        }
         Metric::PredictionShift => format!(
-            "{} of the mass moved, {} against {} predictions",
-            theirs.map_or_else(|| "unknown".to_owned(), percent),
-            count(shown.candidate.total),
-            count(shown.primary.total)
+            "{} of the predictions moved, {total} pairs",
+            theirs.map_or_else(|| "an unknown share".to_owned(), percent),
         ),
         Metric::Accuracy => "not built".to_owned(),
     }
@@ -139,30 +126,46 @@ pub fn numbers(rule: &Rule, shown: &Shown) -> String {
 /// What would have happened by chance.
 #[must_use]
 pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
-    if shown.by_detector {
-        format!("by chance less than once in {}", span(spec.certainty.interval))
-    } else {
-        format!("by chance in less than {} of rollouts", percent(spec.certainty.per_rollout))
+    match shown.bound {
+        Bound::Interval => {
+            format!("by chance less than once in {}", span(spec.certainty.interval))
+        }
+        Bound::Rollout => {
+            format!("by chance in less than {} of rollouts", percent(spec.certainty.per_rollout))
+        }
+        Bound::None => "a point estimate: how often chance does this isn't bounded".to_owned(),
     }
 }
 
-/// Where the harm sits: `country=BR holds 94 % of the excess`.
+/// Where the harm sits: `country=BR holds 94 % of the change against the primary`.
 #[must_use]
 pub fn place(worst: &WorstSegment) -> String {
-    format!("{} holds {:.0} % of the excess", worst.segment, worst.of_excess * 100.0)
+    let percent = (worst.of_change * 100.0).min(100.0);
+    let of = if worst.primary.total == 0 { "of it" } else { "of the change against the primary" };
+    format!("{} holds {percent:.0} % {of}", worst.segment)
+}
+
+/// Since when: with the beginnings that the data don't rule out, where they lie apart.
+#[must_use]
+pub fn since(shown: &Shown) -> String {
+    let (first, last) = shown.onset_between;
+    if first == last {
+        return format!("since {}", time(shown.onset));
+    }
+    format!("since {} ({} to {})", time(shown.onset), clock(first), clock(last))
 }
 
 /// One sentence for people.
 #[must_use]
 pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<&str>) -> String {
     let mut text = format!(
-        "{} since {}: {}; {}",
+        "{} {}: {}; {}",
         rule.text,
-        time(shown.onset),
-        numbers(rule, shown),
+        since(shown),
+        numbers(spec, rule, shown),
         by_chance(spec, shown)
     );
-    if let Some(worst) = shown.segments.first().filter(|worst| 0.5 <= worst.of_excess) {
+    if let Some(worst) = shown.segments.first().filter(|worst| worst.named) {
         text.push_str("; ");
         text.push_str(&place(worst));
     }

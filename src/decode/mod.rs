@@ -4,7 +4,10 @@
 //! id and time where those could be read. Holds: never panics, never stops the job; no allocation
 //! for a plain record. Knows nothing of: topics, offsets, the clock.
 
+mod foreign;
 mod json;
+mod raw;
+mod time;
 mod value;
 
 use std::borrow::Cow;
@@ -12,17 +15,18 @@ use std::borrow::Cow;
 use crate::model::arm::{Assignment, Side};
 use crate::model::bucket::Unreadable;
 use crate::model::observation::{
-    Answer, DIMENSIONS_MAX, LATENCY_US_MAX, Observation, REQUEST_ID_MAX, WORD_MAX,
+    Answer, BROKEN_SEGMENTS, BROKEN_VERSION, CARRIES_LABEL, CARRIES_LATENCY, CARRIES_SCORE,
+    CARRIES_SCORES, CARRIES_VALUE, LATENCY_US_MAX, Observation, REQUEST_ID_MAX, WORD_MAX,
 };
 use crate::model::spec::{Comparator, PipelineSpec};
 use crate::model::time::EventTime;
-use json::Event;
-use value::Value;
+use json::{Event, Prediction};
+use value::{Numeric, Value};
 
 /// The version of the native event that is read.
-const SCHEMA_VERSION: i64 = 1;
-/// 2200-01-01T00:00:00Z: later times can only be mistakes.
-const LATEST_US: i64 = 7_258_118_400_000_000;
+const SCHEMA_VERSION: f64 = 1.0;
+/// What belongs at `status_code`.
+const STATUS: &str = "write a number such as 200, and other words to error_type";
 
 /// Reads native events for one pipeline.
 #[derive(Clone, Debug)]
@@ -69,143 +73,220 @@ impl Decoder {
             return Err(Reject::bare(Unreadable::Empty, "the record has no value".to_owned()));
         };
         match json::parse(bytes, &self.dimensions) {
-            Ok(event) => self.observation(input, event),
+            Ok(event) => self.observation(input, event, bytes),
             // Python's json module writes bare NaN and Infinity: read as null, not rejected.
-            Err(error) => match json::without_bare_numbers(bytes) {
-                Some(clean) => match json::parse(&clean, &self.dimensions) {
-                    Ok(event) => self
-                        .observation(input, event)
-                        .map(Observation::into_owned)
-                        .map_err(Reject::into_owned),
-                    Err(_) => Err(Reject::bare(Unreadable::Syntax, error.to_string())),
-                },
-                None => Err(Reject::bare(Unreadable::Syntax, error.to_string())),
-            },
+            Err(error) => self.lenient(input, bytes).unwrap_or_else(|| {
+                let detail = foreign::framing(bytes).unwrap_or_else(|| error.to_string());
+                Err(Reject::bare(Unreadable::Syntax, detail))
+            }),
         }
+    }
+
+    fn lenient<'a>(
+        &self,
+        input: usize,
+        bytes: &[u8],
+    ) -> Option<Result<Observation<'a>, Reject<'a>>> {
+        let clean = json::without_bare_numbers(bytes)?;
+        let event = json::parse(&clean, &self.dimensions).ok()?;
+        let read = self.observation(input, event, &clean);
+        Some(read.map(Observation::into_owned).map_err(Reject::into_owned))
     }
 
     fn observation<'a>(
         &self,
         input: usize,
-        event: Event<'a>,
+        mut event: Event<'a>,
+        bytes: &[u8],
     ) -> Result<Observation<'a>, Reject<'a>> {
-        let request_id = event.request_id.clone().text().filter(|id| !id.is_empty());
-        let time = time_of(&event.event_time);
-        if let Some((reason, detail)) = self.problem(input, &event, request_id.as_deref(), time) {
-            let id = request_id.filter(|id| id.len() <= REQUEST_ID_MAX);
-            return Err(Reject { reason, detail, request_id: id, time });
+        let id = std::mem::take(&mut event.request_id);
+        let time = time::read(&event.event_time);
+        let latency_us = latency_us(&event.latency_ms);
+        let (carries, broken) = (carries(&event, latency_us), broken(&event));
+        let problem = unknown_version(&event.schema_version)
+            .or_else(|| unidentified(&id, &event.event_time, &time, bytes))
+            .or_else(|| self.unfit(input, &event));
+        let id = id.text().filter(|id| (1..=REQUEST_ID_MAX).contains(&id.len()));
+        let answer = problem.map_or_else(|| self.answer(&mut event), Err);
+        match (answer, id, time) {
+            (Ok(answer), Some(request_id), Ok(time)) => Ok(Observation {
+                request_id,
+                time,
+                assignment: match event.assignment.as_str() {
+                    Some("override") => Assignment::Override,
+                    _ => Assignment::Random,
+                },
+                answer,
+                latency_us,
+                segments: event.segments.map(|segment| word(segment).unwrap_or_default()),
+                model_version: word(event.model_version),
+                carries,
+                broken,
+            }),
+            (answer, request_id, time) => {
+                let (reason, detail) = answer.err().unwrap_or_else(|| {
+                    (Unreadable::BadField, "request_id or event_time can't be read".to_owned())
+                });
+                Err(Reject { reason, detail, request_id, time: time.ok() })
+            }
         }
-        let (Some(request_id), Some(time)) = (request_id, time) else {
-            return Err(Reject::bare(Unreadable::MissingField, "request_id, event_time".into()));
-        };
-        let answer = self.answer(&event);
-        Ok(Observation {
-            request_id,
-            time,
-            assignment: match event.assignment.as_str() {
-                Some("override") => Assignment::Override,
-                _ => Assignment::Random,
-            },
-            answer,
-            latency_us: latency_us(&event.latency_ms).unwrap_or_default(),
-            segments: event.segments.map(|segment| segment.text().unwrap_or_default()),
-            model_version: event.model_version.text(),
-        })
     }
 
-    /// The first thing that is wrong, in a fixed order.
-    fn problem(
-        &self,
-        input: usize,
-        event: &Event<'_>,
-        request_id: Option<&str>,
-        time: Option<EventTime>,
-    ) -> Option<(Unreadable, String)> {
-        use Unreadable::{BadField, MissingField, TooLong, UnknownVersion, WrongArm};
-        let version = &event.schema_version;
-        if !version.is_absent() && version.number() != Some(SCHEMA_VERSION as f64) {
-            return Some((UnknownVersion, format!("schema_version is {version}, not 1")));
+    /// The first field that keeps an identified record from being weighed, in a fixed order.
+    fn unfit(&self, input: usize, event: &Event<'_>) -> Option<(Unreadable, String)> {
+        use Unreadable::{BadField, WrongArm};
+        if let Some(own) = self.wrong_arm(input, &event.arm) {
+            let said = format!("arm is {}, but this topic is that of `{own}`", event.arm);
+            return Some((WrongArm, said));
         }
-        if event.request_id.is_absent() {
-            return Some((MissingField, "request_id".to_owned()));
+        let assignment = &event.assignment;
+        if !assignment.is_absent() && !matches!(assignment.as_str(), Some("random" | "override")) {
+            let said = format!("assignment is {assignment}: write `random` or `override`");
+            return Some((BadField, said));
         }
-        if event.event_time.is_absent() {
-            return Some((MissingField, "event_time".to_owned()));
-        }
-        let Some(id) = request_id else {
-            return Some((BadField, format!("request_id is {}", event.request_id)));
-        };
-        if REQUEST_ID_MAX < id.len() {
-            return Some((TooLong, format!("request_id has {} bytes, not ≤ 256", id.len())));
-        }
-        if time.is_none() {
-            return Some((BadField, format!("event_time is {}", event.event_time)));
-        }
-        if let Some(word) = self.wrong_arm(input, &event.arm) {
-            return Some((WrongArm, format!("arm is {word}")));
-        }
-        if !event.assignment.is_absent()
-            && !matches!(event.assignment.as_str(), Some("random" | "override"))
-        {
-            return Some((BadField, format!("assignment is {}", event.assignment)));
-        }
-        if latency_us(&event.latency_ms).is_none() {
-            return Some((BadField, format!("latency_ms is {}", event.latency_ms)));
-        }
-        if !event.status_code.is_absent() && event.status_code.number().is_none() {
-            return Some((BadField, format!("status_code is {}", event.status_code)));
-        }
-        if !event.model_version.is_absent() && event.model_version.as_str().is_none() {
-            return Some((BadField, format!("model_version is {}", event.model_version)));
-        }
-        event.bad_prediction.map(|field| (BadField, field.to_owned())).or_else(|| {
-            event.words().find(|word| WORD_MAX < word.len()).map(|word| {
-                (
-                    TooLong,
-                    format!("a label, segment or version has {} bytes, not ≤ 128", word.len()),
-                )
-            })
-        })
+        let status = &event.status_code;
+        (status.numeric() == Numeric::Broken)
+            .then(|| (BadField, format!("status_code is {status}: {STATUS}")))
     }
 
-    fn wrong_arm(&self, input: usize, arm: &Value<'_>) -> Option<String> {
+    /// The arm whose topic this is, if the record names another one.
+    fn wrong_arm(&self, input: usize, arm: &Value<'_>) -> Option<&str> {
         if arm.is_absent() {
             return None;
         }
         let word = arm.as_str().unwrap_or_default();
+        let own = input.checked_sub(1).and_then(|at| self.candidates.get(at)).map(String::as_str);
         let fits = match Side::parse(word) {
             Some(Side::Primary) => input == 0,
             Some(Side::Candidate) => input != 0,
-            None => {
-                input.checked_sub(1).and_then(|at| self.candidates.get(at)).map(String::as_str)
-                    == Some(word)
-            }
+            None => own == Some(word),
         };
-        if fits { None } else { Some(arm.to_string()) }
+        (!fits).then(|| own.unwrap_or("primary"))
     }
 
-    fn answer<'a>(&self, event: &Event<'a>) -> Answer<'a> {
-        let failed = event.status_code.number().is_some_and(|status| 500.0 <= status)
-            || event.error_type.as_str().is_some_and(|error| !error.is_empty());
-        if failed {
-            return Answer::Failed;
+    /// What came back: the field that decides stands for itself. Where it is null, so is the answer:
+    /// another field is looked at only where the record hasn't this one.
+    fn answer<'a>(&self, event: &mut Event<'a>) -> Result<Answer<'a>, (Unreadable, String)> {
+        let status = event.status_code.numeric().finite();
+        if status.is_some_and(|status| 500.0 <= status) || !event.error_type.is_empty() {
+            return Ok(Answer::Failed);
         }
-        let label = |value: &Value<'a>| value.clone().text().filter(|text| !text.is_empty());
-        let best = || event.best.as_ref().map(|(name, _)| name.clone());
+        let prediction = &mut event.prediction;
+        if let Some(what) = prediction.bad {
+            let field = match self.comparator {
+                Comparator::Label => r#"{"label": …}"#,
+                Comparator::ArgMax => r#"{"scores": {…}}"#,
+                Comparator::Number { .. } => r#"{"value": …}"#,
+            };
+            let said = format!("prediction is {what}: write {field}");
+            return Err((Unreadable::BadField, said));
+        }
         match self.comparator {
-            Comparator::Label => {
-                label(&event.label).or_else(best).map_or(Answer::Null, Answer::Label)
-            }
-            Comparator::ArgMax => {
-                best().or_else(|| label(&event.label)).map_or(Answer::Null, Answer::Label)
-            }
-            Comparator::Number { .. } => [&event.value, &event.score]
-                .into_iter()
-                .find_map(Value::number)
-                .filter(|number| number.is_finite())
-                .map_or(Answer::Null, Answer::Number),
+            Comparator::Label if matches!(prediction.label, Value::Missing) => best(prediction),
+            Comparator::ArgMax if prediction.scores.is_there => best(prediction),
+            Comparator::Label | Comparator::ArgMax => label(prediction),
+            Comparator::Number { .. } => number(prediction),
         }
     }
+}
+
+fn unknown_version(version: &Value<'_>) -> Option<(Unreadable, String)> {
+    let is_known = version.is_absent() || version.numeric() == Numeric::Is(SCHEMA_VERSION);
+    let said = || format!("schema_version is {version}: this engine reads 1");
+    (!is_known).then(|| (Unreadable::UnknownVersion, said()))
+}
+
+/// What is wrong with id and time: without them a record belongs nowhere.
+fn unidentified(
+    id: &Value<'_>,
+    event_time: &Value<'_>,
+    time: &Result<EventTime, String>,
+    bytes: &[u8],
+) -> Option<(Unreadable, String)> {
+    let mut missing = [("request_id", id), ("event_time", event_time)]
+        .into_iter()
+        .filter_map(|(name, value)| matches!(value, Value::Missing).then_some(name));
+    if let Some(first) = missing.next() {
+        let missing: Vec<&str> = std::iter::once(first).chain(missing).collect();
+        return Some((Unreadable::MissingField, foreign::missing(bytes, &missing)));
+    }
+    if id.is_absent() || event_time.is_absent() {
+        let name = if id.is_absent() { "request_id" } else { "event_time" };
+        return Some((
+            Unreadable::MissingField,
+            format!("{name} is null: every event has its own"),
+        ));
+    }
+    let said = match id {
+        Value::Text(text) if REQUEST_ID_MAX < text.len() => {
+            let said = format!("request_id has {} bytes: at most 256 belong there", text.len());
+            return Some((Unreadable::TooLong, said));
+        }
+        Value::Text(text) if text.is_empty() => {
+            "request_id is empty: write 1 to 256 bytes".to_owned()
+        }
+        Value::Array { .. } | Value::Object { .. } => {
+            format!("request_id is {id}: write text, a number or a boolean")
+        }
+        Value::Float(_) => "request_id is a number of more than 256 digits: write text".to_owned(),
+        _ => time.as_ref().err()?.clone(),
+    };
+    Some((Unreadable::BadField, said))
+}
+
+/// The class that `label` names.
+fn label<'a>(prediction: &mut Prediction<'a>) -> Result<Answer<'a>, (Unreadable, String)> {
+    let label = std::mem::take(&mut prediction.label);
+    if label.is_nested() || matches!(label, Value::Float(_)) {
+        let said = format!("prediction.label is {label}: write text, a number or a boolean");
+        return Err((Unreadable::BadField, said));
+    }
+    class("label", label.text())
+}
+
+/// The class with the highest probability.
+fn best<'a>(prediction: &mut Prediction<'a>) -> Result<Answer<'a>, (Unreadable, String)> {
+    if let Some(what) = prediction.scores.bad {
+        let verb = if what.starts_with("holds") { "" } else { "is " };
+        let said = format!("prediction.scores {verb}{what}: write one probability for each class");
+        return Err((Unreadable::BadField, said));
+    }
+    class("scores", prediction.scores.best.take().map(|(name, _)| name))
+}
+
+fn class<'a>(field: &str, name: Option<Cow<'a, str>>) -> Result<Answer<'a>, (Unreadable, String)> {
+    match name.filter(|name| !name.is_empty()) {
+        None => Ok(Answer::Null),
+        Some(name) if name.len() <= WORD_MAX => Ok(Answer::Label(name)),
+        Some(name) => {
+            let length = name.len();
+            let said = format!(
+                "a class in prediction.{field} has {length} bytes: at most 128 belong there"
+            );
+            Err((Unreadable::TooLong, said))
+        }
+    }
+}
+
+/// The number that `value` holds, or `score` where the record has no `value`.
+fn number<'a>(prediction: &Prediction<'_>) -> Result<Answer<'a>, (Unreadable, String)> {
+    let (name, value) = match prediction.value {
+        Value::Missing => ("score", &prediction.score),
+        _ => ("value", &prediction.value),
+    };
+    match value.numeric() {
+        Numeric::Missing | Numeric::Null => Ok(Answer::Null),
+        Numeric::Is(number) => Ok(Answer::Number(number)),
+        Numeric::Broken => {
+            let said = format!("prediction.{name} is {value}: write a number, or null");
+            Err((Unreadable::BadField, said))
+        }
+    }
+}
+
+/// Text within its limit; what is no text stands for nothing.
+fn word(value: Value<'_>) -> Option<Cow<'_, str>> {
+    value.text().filter(|text| text.len() <= WORD_MAX)
 }
 
 impl Reject<'_> {
@@ -223,44 +304,54 @@ impl Reject<'_> {
     }
 }
 
-/// Reads RFC 3339 text, or an epoch whose unit its magnitude tells: below 1e11 seconds, below 1e14
-/// milliseconds, below 1e17 microseconds, else nanoseconds. From 1970 to 2200.
-fn time_of(value: &Value<'_>) -> Option<EventTime> {
-    let us = match value {
-        Value::Text(text) => text.parse::<jiff::Timestamp>().ok()?.as_microsecond(),
-        Value::Int(n) => match *n {
-            ..0 => return None,
-            0..100_000_000_000 => n.checked_mul(1_000_000)?,
-            100_000_000_000..100_000_000_000_000 => n.checked_mul(1_000)?,
-            100_000_000_000_000..100_000_000_000_000_000 => *n,
-            _ => n / 1_000,
-        },
-        Value::Float(seconds) if (0.0..1e11).contains(seconds) => rounded(seconds * 1e6),
-        Value::Float(millis) if (1e11..1e14).contains(millis) => rounded(millis * 1e3),
-        _ => return None,
-    };
-    (0..LATEST_US).contains(&us).then(|| EventTime::from_us(us))
+/// Latency in microseconds, if it makes sense.
+fn latency_us(value: &Value<'_>) -> Option<u64> {
+    let millis = value.numeric().finite().filter(|millis| 0.0 <= *millis)?;
+    let us = u64::try_from(rounded(millis * 1e3)).unwrap_or(LATENCY_US_MAX);
+    Some(us.min(LATENCY_US_MAX))
 }
 
-/// Latency in microseconds: `Some(None)` without one, `None` if it makes no sense.
-fn latency_us(value: &Value<'_>) -> Option<Option<u64>> {
-    if value.is_absent() {
-        return Some(None);
-    }
-    let millis = value.number().filter(|millis| 0.0 <= *millis)?;
-    let us = u64::try_from(rounded(millis * 1e3)).unwrap_or(LATENCY_US_MAX);
-    Some(Some(us.min(LATENCY_US_MAX)))
+/// What of a prediction the record carries, and whether a latency.
+fn carries(event: &Event<'_>, latency_us: Option<u64>) -> u8 {
+    let Prediction { label, score, value, scores, .. } = &event.prediction;
+    bits([
+        (!label.is_absent() && !label.is_nested() && label.as_str() != Some(""), CARRIES_LABEL),
+        (score.numeric().finite().is_some(), CARRIES_SCORE),
+        (value.numeric().finite().is_some(), CARRIES_VALUE),
+        (scores.best.is_some(), CARRIES_SCORES),
+        (latency_us.is_some(), CARRIES_LATENCY),
+    ])
+}
+
+/// Which fields hold what doesn't belong there.
+fn broken(event: &Event<'_>) -> u8 {
+    let Prediction { label, score, value, scores, bad } = &event.prediction;
+    let no_number = |value: &Value<'_>| value.numeric() == Numeric::Broken;
+    let no_word = |value: &Value<'_>| match value {
+        Value::Text(text) => WORD_MAX < text.len(),
+        value => value.is_nested() || matches!(value, Value::Float(_)),
+    };
+    let latency = event.latency_ms.numeric();
+    let negative = latency.finite().is_some_and(|millis| millis < 0.0);
+    bits([
+        (no_word(label) || bad.is_some(), CARRIES_LABEL),
+        (no_number(score) || bad.is_some(), CARRIES_SCORE),
+        (no_number(value) || bad.is_some(), CARRIES_VALUE),
+        (scores.bad.is_some() || bad.is_some(), CARRIES_SCORES),
+        (negative || latency == Numeric::Broken, CARRIES_LATENCY),
+        (no_word(&event.model_version), BROKEN_VERSION),
+        (event.bad_segments.is_some() || event.segments.iter().any(no_word), BROKEN_SEGMENTS),
+    ])
+}
+
+fn bits<const N: usize>(flags: [(bool, u8); N]) -> u8 {
+    flags.into_iter().fold(0, |bits, (is_set, bit)| if is_set { bits | bit } else { bits })
 }
 
 /// The nearest integer; `as` saturates, so that a latency of ages is merely long.
 #[expect(clippy::cast_possible_truncation, reason = "saturating is meant")]
 const fn rounded(number: f64) -> i64 {
     number.round() as i64
-}
-
-/// An array of empty values, one per dimension.
-const fn no_segments<'a>() -> [Value<'a>; DIMENSIONS_MAX] {
-    [Value::Absent, Value::Absent, Value::Absent, Value::Absent]
 }
 
 #[cfg(test)]

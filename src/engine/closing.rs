@@ -213,8 +213,9 @@ impl Comparison {
             let keep_rows = self.rows_to <= start;
             let lacks = self.may_lack(start);
             let mut rows = Vec::new();
-            join.run((start, end), &times, [ours, theirs], |joined| {
-                count(spec, &mut pane, tally, (&p, &c), joined, lacks);
+            join.run((start, end), &times, [&mut *ours, &mut *theirs], |joined| {
+                weigh(spec, tally, (&p, &c), joined, lacks);
+                count(&mut pane, &c, joined, lacks);
                 // Where records are missing, one without counterpart says nothing of who answered.
                 let is_pair = matches!(joined, Joined::Pair { .. } | Joined::Duplicate { .. });
                 if keep_rows && (is_pair || !lacks) {
@@ -228,6 +229,11 @@ impl Comparison {
                 }
             });
             self.rows.append(&mut rows);
+            if tally.must_recount() {
+                join.run((start, end), &times, [ours, theirs], |joined| {
+                    weigh(spec, tally, (&p, &c), joined, lacks);
+                });
+            }
         }
         let counted = tally.finish();
         pane.tallies = counted.tallies;
@@ -263,36 +269,51 @@ const fn side_buckets(side: &Side) -> Buckets {
     }
 }
 
-/// Counts one outcome of the join; in a pane that `lacks` records, what has no counterpart only ends
-/// in its bucket: it is no evidence.
-fn count(
+/// Counts one outcome of the join as evidence; in a pane that `lacks` records, what has no counterpart is none.
+fn weigh(
     spec: &PipelineSpec,
-    pane: &mut Pane,
     tally: &mut PaneTally,
     (p, c): (&Slice<'_>, &Slice<'_>),
     joined: Joined,
     lacks: bool,
 ) {
     match joined {
-        Joined::Duplicate { primary: true, .. } => pane.primary.duplicate += 1,
-        Joined::Duplicate { primary: false, .. } => pane.candidate.duplicate += 1,
+        Joined::Duplicate { .. } | Joined::Overridden { .. } => {}
         Joined::Pair { primary, candidate, .. } => {
             if let (Some(ours), Some(theirs)) = (p.view(primary), c.view(candidate)) {
                 tally.add_pair(ours, theirs, agreement(spec, ours, theirs));
-                see_version(pane, theirs);
             }
-            pane.primary.paired += 1;
-            pane.candidate.paired += 1;
         }
         Joined::Unmatched { primary, unreadable, .. } => {
             if let Some(ours) = p.view(primary).filter(|_| !lacks) {
                 tally.add_unmatched(ours, unreadable);
             }
-            pane.primary.alone += 1;
         }
         Joined::Orphan { candidate, .. } => {
             if let Some(theirs) = c.view(candidate).filter(|_| !lacks) {
                 tally.add_orphan(theirs);
+            }
+        }
+    }
+}
+
+/// Puts the records of one outcome of the join into their buckets, and sees who answered.
+fn count(pane: &mut Pane, c: &Slice<'_>, joined: Joined, lacks: bool) {
+    match joined {
+        Joined::Duplicate { primary: true, .. } => pane.primary.duplicate += 1,
+        Joined::Duplicate { primary: false, .. } => pane.candidate.duplicate += 1,
+        Joined::Overridden { primary: true, .. } => pane.primary.overrides += 1,
+        Joined::Overridden { primary: false, .. } => pane.candidate.overrides += 1,
+        Joined::Pair { candidate, .. } => {
+            if let Some(theirs) = c.view(candidate) {
+                see_version(pane, theirs);
+            }
+            pane.primary.paired += 1;
+            pane.candidate.paired += 1;
+        }
+        Joined::Unmatched { .. } => pane.primary.alone += 1,
+        Joined::Orphan { candidate, .. } => {
+            if let Some(theirs) = c.view(candidate).filter(|_| !lacks) {
                 see_version(pane, theirs);
             }
             pane.candidate.alone += 1;

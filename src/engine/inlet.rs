@@ -10,17 +10,23 @@ use super::status::ReadAgain;
 use crate::clock::{Clock, Freed, Passed};
 use crate::model::arm::Assignment;
 use crate::model::entry::{Fact, ResumePoint};
+use crate::model::key::{hash_of, short};
 use crate::model::observation::Observation;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use crate::tally::held::Held;
 use crate::vitals::VitalsCounter;
+use crate::vitals::recent::Recent;
 
 /// Resume points are kept once per this much event time.
 const GRANULE: Span = Span::from_secs(1);
 /// So many of the last believed records tell whether an input is live.
 const LAGS: usize = 16;
+/// Of so many bytes that a task may hold, all inputs together, one id more is known to tell copies.
+const HELD_FOR_ID: usize = 128;
+/// So many ids of an input are known, however little may be held.
+const IDS_MIN: usize = 4096;
 
 /// One input of one task.
 #[derive(Debug)]
@@ -121,6 +127,7 @@ impl Inlet {
             facts.iter().filter(|f| from.offset <= f.offset).copied().collect();
         // At one offset in the order in which they were stated, whatever part of the log was read.
         pending.sort_by_key(|fact| (fact.offset, fact.end, fact.time));
+        let most = (spec.held_max / HELD_FOR_ID / spec.inputs().max(1)).max(IDS_MIN);
         let mut inlet = Self {
             input: from.input,
             times,
@@ -128,7 +135,7 @@ impl Inlet {
             freed: Freed::default(),
             held: Held::new(times),
             side: BTreeMap::new(),
-            vitals: VitalsCounter::new(&spec.dimensions, vitals),
+            vitals: VitalsCounter::new(&spec.dimensions, Recent::new(times, most), vitals),
             bounds: VecDeque::from([Bound {
                 reached: from.max,
                 passed: from.max,
@@ -166,11 +173,6 @@ impl Inlet {
 
     pub(super) const fn max(&self) -> EventTime {
         self.clock.max()
-    }
-
-    /// Whether a record of this time passes at once, as far as is known before it.
-    pub(super) fn is_timely(&self, time: EventTime) -> bool {
-        time <= self.clock.max().plus(self.clock.wait())
     }
 
     pub(super) fn max_at_end(&self) -> EventTime {
@@ -252,6 +254,7 @@ impl Inlet {
     }
 
     fn obey(&mut self, fact: Fact) {
+        self.vitals.pause();
         let (before, start) = (self.clock.max(), self.start());
         self.clock.obey(fact.time, fact.end, &mut self.freed);
         self.take_freed(start);
@@ -383,6 +386,7 @@ impl Inlet {
         let time = observation.time;
         if self.clock.is_late(time, before) {
             self.side_at(before.max(time), offset).late += 1;
+            self.vitals.add_late();
             return;
         }
         self.first.get_or_insert(time);
@@ -392,10 +396,15 @@ impl Inlet {
             }
             self.lags_us.push_back(stamped.saturating_sub(time.us()));
         }
+        let id = hash_of(&observation.request_id);
+        self.vitals.add(short(id), observation, before);
         if observation.assignment == Assignment::Override {
             self.side_at(before.max(time), offset).overrides += 1;
+            if self.keep_from <= time {
+                self.held.insert_override(offset, &observation.request_id, time);
+            }
         } else if self.keep_from <= time {
-            self.held.insert(offset, observation);
+            self.held.insert(offset, id, observation);
         }
     }
 

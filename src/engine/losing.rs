@@ -154,8 +154,8 @@ impl Task {
         let only_vitals = !self.comparisons.iter().any(reads);
         let is_before = loss.whole || self.inlets[input].position() < loss.next;
         if moved || only_vitals && is_before {
-            let point =
-                begins_at(&self.comparisons, loss.input, |c| c.parked.is_some(), loss.vitals);
+            let vitals = Some(loss.point());
+            let point = begins_at(&self.comparisons, loss.input, |c| c.parked.is_some(), vitals);
             let facts: Vec<Fact> =
                 self.inlets[input].facts_from(i64::MIN).filter(|_| !loss.whole).collect();
             self.inlets[input] = Inlet::new(&self.spec, point, &facts, loss.vitals);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, ResumePoint};
+use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, ResumePoint, VitalsPoint};
 use crate::model::feeds::Feeds;
 use crate::model::loss::{Lack, Lacks, Loss};
 use crate::model::time::EventTime;
@@ -57,6 +57,8 @@ pub(super) struct Recovered {
     pub(super) facts: Vec<Fact>,
     /// By input the first offset that no vitals cover.
     pub(super) vitals: BTreeMap<u8, i64>,
+    /// By input that no comparison was reading, where they go on.
+    pub(super) vitals_points: BTreeMap<u8, ResumePoint>,
     /// By input that lost records, where a comparison begins that has closed nothing yet.
     begins: BTreeMap<u8, ResumePoint>,
     /// By comparison and input that lost records, up to when panes may lack them.
@@ -118,9 +120,10 @@ impl Recovered {
             self.add_fact(*fact);
         }
         let Closed { comparison, to, rows_from, resume, files, vitals, .. } = closed;
-        for (input, to) in (0..).zip(vitals) {
+        for (input, VitalsPoint { to, resume }) in (0..).zip(vitals) {
             let known = self.vitals.entry(input).or_insert(*to);
             *known = (*known).max(*to);
+            self.vitals_points.extend(resume.map(|point| (input, point)));
         }
         let resume = self.points.remove(comparison).unwrap_or_else(|| resume.to_vec());
         let files = files.clone();
@@ -148,6 +151,9 @@ impl Recovered {
             *begins = loss.point();
         }
         self.vitals.insert(loss.input, loss.vitals);
+        if let Some(point) = self.vitals_points.get_mut(&loss.input).filter(|p| loss.moves(p)) {
+            *point = loss.point();
+        }
         // What an input that isn't the same any more stood at says nothing of it.
         self.facts.retain(|fact| !loss.whole || fact.input != loss.input);
     }

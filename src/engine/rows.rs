@@ -45,7 +45,7 @@ impl Words {
     }
 }
 
-/// The row of an outcome, or `None` for duplicates and matches that aren't sampled.
+/// The row of an outcome, or `None` for duplicates, what was forced and matches that aren't sampled.
 pub(super) fn pair_row(
     spec: &PipelineSpec,
     (comparison, pane): (u8, EventTime),
@@ -54,7 +54,7 @@ pub(super) fn pair_row(
     words: &mut Words,
 ) -> Option<PairRow> {
     let (primary, candidate, reason) = match joined {
-        Joined::Duplicate { .. } => return None,
+        Joined::Duplicate { .. } | Joined::Overridden { .. } => return None,
         Joined::Pair { primary, candidate, .. } => (p.view(primary), c.view(candidate), None),
         Joined::Unmatched { primary, unreadable, .. } => {
             (p.view(primary), None, Some(if unreadable { "unreadable" } else { "missing" }))

@@ -38,6 +38,8 @@ pub struct InputStatus {
     pub held_records: usize,
     /// Bytes held for the join.
     pub held_bytes: usize,
+    /// Ids that vitals had to forget too early: copies of theirs aren't told.
+    pub displaced_ids: u64,
 }
 
 /// How one comparison of a task stands.

@@ -19,8 +19,9 @@ use super::status::{ComparisonStatus, InputStatus, TaskStatus};
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
 use crate::model::entry::{
-    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals,
+    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals, VitalsPoint,
 };
+use crate::model::key::{hash_of, short};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -89,7 +90,8 @@ impl Task {
         let point = |input: usize| {
             let number = u8::try_from(input).unwrap_or(u8::MAX);
             let vitals = state.vitals.get(&number).copied().unwrap_or(0);
-            (begins_at(&comparisons, number, |c| is_parked(c.number), vitals), vitals)
+            let goes_on = state.vitals_points.get(&number).copied();
+            (begins_at(&comparisons, number, |c| is_parked(c.number), goes_on), vitals)
         };
         let mut task = Self::begin(Arc::clone(&spec), partition, point, &state.facts);
         (task.comparisons, task.hold) = (comparisons, state.hold);
@@ -144,6 +146,14 @@ impl Task {
             counts: true,
             losses_in_flight: 0,
             hold: None,
+        }
+    }
+
+    /// Forgets by which ids copies are told: as who takes over without reading its horizon for them, which
+    /// tests of recovery must notice.
+    pub fn forget_ids(&mut self, input: usize) {
+        if let Some(inlet) = self.inlets.get_mut(input) {
+            inlet.vitals.forget_ids();
         }
     }
 
@@ -274,6 +284,7 @@ impl Task {
             waiting: inlet.waiting(),
             held_records: inlet.held.len(),
             held_bytes: inlet.held.bytes(),
+            displaced_ids: inlet.vitals.recent().displaced(),
         });
         let comparisons = self.comparisons.iter().map(|comparison| {
             let feeds = self.spec.feeds.of(usize::from(comparison.number));
@@ -295,7 +306,9 @@ impl Task {
         for record in records {
             self.read_one(input, record);
         }
-        if let (Some(now), Some(stamp)) = (read_at, records.last().and_then(|r| r.timestamp_ms)) {
+        // Not the last one's: slow producers and lagging clocks stand among the others.
+        let newest = || records.iter().filter_map(|record| record.timestamp_ms).max();
+        if let Some((now, stamp)) = read_at.and_then(|now| Some((now, newest()?))) {
             let age = now.since(EventTime::from_us(stamp.saturating_mul(1000)));
             self.freshest = Some(self.freshest.map_or(age, |freshest| freshest.min(age)));
         }
@@ -310,20 +323,17 @@ impl Task {
         debug_assert!(!inlet.fact_in_flight, "nothing is read while a fact is on its way");
         inlet.obey_before(record.offset);
         inlet.check_before(record.offset);
-        let fresh = inlet.vitals.wants(record.offset);
+        let fresh = inlet.vitals.begin(record.offset);
         match self.decoder.decode(self.spec.feeds.arm(input), record.value) {
             Ok(observation) => {
-                if fresh {
-                    let timely = inlet.is_timely(observation.time);
-                    inlet.vitals.add(record.offset, &observation, timely);
-                }
                 let stamped = record.timestamp_ms.map(|ms| ms.saturating_mul(1000));
+                inlet.vitals.see(short(hash_of(&observation.request_id)), &observation);
                 let mark = mark(record.offset, observation.request_id.as_bytes());
                 inlet.take((record.offset, mark), stamped, Timed::Observation(observation));
             }
             Err(reject) => {
                 if fresh {
-                    inlet.vitals.add_undecodable(record.offset);
+                    inlet.vitals.add_unreadable(record.offset, reject.reason, &reject.detail);
                     self.effects.push_back(dead_letter(input, record, &reject));
                 }
                 let mark = mark(record.offset, record.value.unwrap_or_default());
@@ -430,8 +440,9 @@ impl Task {
             let points = FeedPoints { comparison, partitions, resume };
             self.effects.push_back(Effect::Append(Entry::Feeds(points)));
         }
-        let flushed = self.inlets.iter().map(|inlet| inlet.vitals.flushed());
-        let vitals = if self.counts { flushed.collect() } else { Vec::new() };
+        let vitals = if self.counts { self.vitals_points() } else { Vec::new() };
+        let apart: Vec<ResumePoint> = vitals.iter().filter_map(|point| point.resume).collect();
+        let facts = [facts, self.facts_behind(&apart)].concat();
         let of = &mut self.comparisons[at];
         (of.resume, of.said) = (resume, self.now);
         Closed {
@@ -444,6 +455,25 @@ impl Task {
             rows_from: of.rows_from(),
             vitals,
         }
+    }
+
+    /// How far the vitals of each input have counted; where no comparison that reads it says from where they
+    /// go on, that too.
+    fn vitals_points(&self) -> Vec<VitalsPoint> {
+        let point = |(input, inlet): (usize, &Inlet)| {
+            let reads = |c: &Comparison| {
+                c.parked.is_none() && self.spec.feeds.reads(usize::from(c.number), input)
+            };
+            let is_read = self.comparisons.iter().any(reads);
+            let resume = (!is_read).then(|| inlet.resume(self.need_of_vitals(inlet)));
+            VitalsPoint { to: inlet.vitals.flushed(), resume }
+        };
+        self.inlets.iter().enumerate().map(point).collect()
+    }
+
+    /// Everything from here on is needed to go on with an input's vitals alone, as to close its panes.
+    fn need_of_vitals(&self, inlet: &Inlet) -> EventTime {
+        self.spec.times().frontier(inlet.max()).minus(self.look_back())
     }
 
     /// Where to read each feed of a comparison again so that everything from `need` on is seen.
@@ -486,7 +516,8 @@ impl Task {
             if let (Some(records), Some(panes), Some(need)) = (records, panes, need) {
                 inlet.forget(records.minus(look_back), panes, need.minus(look_back));
             } else {
-                inlet.forget(EventTime::END, EventTime::END, EventTime::END);
+                let need = self.spec.times().frontier(inlet.max()).minus(look_back);
+                inlet.forget(EventTime::END, EventTime::END, need);
             }
         }
     }
@@ -498,7 +529,10 @@ impl Task {
         let stands: Vec<bool> = (0..self.inlets.len())
             .map(|input| {
                 let inlet = &self.inlets[input];
+                // Where an earlier owner has counted more, the end that was seen is an old one.
+                let is_counted = !self.counts || inlet.vitals.flushed() <= inlet.position();
                 !inlet.fact_in_flight
+                    && is_counted
                     && inlet.is_live(live)
                     && ends.iter().any(|&(of, end)| of == input && end <= inlet.position())
             })
@@ -586,12 +620,12 @@ impl Task {
     }
 }
 
-/// Where the owner of these comparisons begins to read an input, of which vitals are counted so far.
+/// Where the owner of these comparisons begins to read an input; its vitals alone can go on from a point.
 pub(super) fn begins_at(
     comparisons: &[Comparison],
     input: u8,
     is_parked: impl Fn(&Comparison) -> bool,
-    vitals: i64,
+    vitals: Option<ResumePoint>,
 ) -> ResumePoint {
     let points = |of: &dyn Fn(&Comparison) -> bool| {
         let users = comparisons.iter().filter(|c| of(c));
@@ -600,10 +634,13 @@ pub(super) fn begins_at(
     // Of the same offset the one that was read furthest: more of it can be checked.
     let rank = |point: &ResumePoint| (point.offset, Reverse(point.read_to));
     let active = points(&|c| !is_parked(c)).into_iter().min_by_key(rank);
-    // Only its vitals go on.
+    // Only its vitals go on, as well from any point as from the latest.
     active.unwrap_or_else(|| {
-        let max = points(&|_| true).iter().map(|point| point.max).max().unwrap_or_default();
-        ResumePoint { input, offset: vitals, max, read_to: 0, marks: 0 }
+        let all = points(&|_| true).into_iter().chain(vitals);
+        let latest = all.max_by_key(|point| point.offset);
+        let ResumePoint { offset, max, .. } =
+            latest.unwrap_or_else(|| ResumePoint::beginning(input));
+        ResumePoint { input, offset, max, read_to: 0, marks: 0 }
     })
 }
 

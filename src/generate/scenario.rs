@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::model::time::{EventTime, Span};
+
 /// Traffic of one primary and its candidates.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Scenario {
@@ -67,6 +69,8 @@ pub struct Faults {
     pub broken: f64,
     /// Requests whose assignment was forced.
     pub overrides: f64,
+    /// Requests whose assignment was forced, as either the primary's record alone says or the candidates'.
+    pub overrides_in_one_arm: f64,
     /// Faults of the first candidate that begin at some time.
     pub candidate: Vec<Fault>,
 }
@@ -108,6 +112,12 @@ pub enum FaultKind {
 }
 
 impl Scenario {
+    /// Event time at which a fault begins.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "seconds of traffic")]
+    pub fn begins(&self, fault: &Fault) -> EventTime {
+        EventTime::from_us(self.start_us).plus(Span::from_us((fault.at_s * 1e6) as i64))
+    }
     /// Healthy traffic of a fraud model.
     #[must_use]
     pub fn fraud(seed: u64) -> Self {

@@ -41,7 +41,7 @@ pub struct Manifest {
     pub broken: BTreeMap<String, u64>,
     /// What was injected by kind and input, such as `duplicate/0`.
     pub injected: BTreeMap<String, u64>,
-    /// Labels of whole, first, randomly assigned records, by input.
+    /// Labels of whole, first records of requests that were randomly assigned, by input.
     pub labels: Vec<BTreeMap<String, u64>>,
     /// The scenario.
     pub scenario: Option<Scenario>,
@@ -64,7 +64,10 @@ struct Request {
     time_us: i64,
     class: usize,
     country: usize,
+    /// The assignment was forced.
     is_override: bool,
+    /// Only the primary's record says so, or only the candidates'.
+    said_by_primary: Option<bool>,
     ahead: bool,
 }
 
@@ -114,13 +117,19 @@ impl Traffic {
         let faults = &self.scenario.faults;
         let ahead = 0.0 < faults.clock_ahead_s && number.is_multiple_of(faults.producers.max(1));
         let time_us = self.scenario.start_us + micros(seconds);
-        let is_override = self.rng.chance(faults.overrides);
+        let mut is_override = self.rng.chance(faults.overrides);
+        let mut said_by_primary = None;
+        // Traffic without them stays what it was.
+        if 0.0 < faults.overrides_in_one_arm && self.rng.chance(faults.overrides_in_one_arm) {
+            (is_override, said_by_primary) = (true, Some(self.rng.chance(0.5)));
+        }
         Request {
             id: format!("{:08x}-{number:08}", self.rng.next() >> 32),
             time_us: time_us + if ahead { micros(faults.clock_ahead_s) } else { 0 },
             class: self.rng.pick(&self.scenario.classes),
             country: self.rng.pick(&self.scenario.countries),
             is_override,
+            said_by_primary,
             ahead,
         }
     }
@@ -158,6 +167,8 @@ impl Traffic {
         }
         let label = scenario.classes[label].0.as_str();
         let skew = if input == 0 { 0 } else { micros(self.rng.unit() * 0.05) };
+        let says_so = request.is_override
+            && request.said_by_primary.is_none_or(|by_primary| by_primary == (input == 0));
         let answer = Answer {
             request_id: &request.id,
             time_us: request.time_us + skew,
@@ -167,13 +178,13 @@ impl Traffic {
             failed,
             latency_ms: latency,
             country,
-            is_override: request.is_override,
+            is_override: says_so,
         };
         let mut payload = String::with_capacity(400);
         write(&answer, &mut payload);
         let whole = !self.break_some(input, &mut payload);
         if request.is_override {
-            self.count("override", input);
+            self.count(if says_so { "override" } else { "override_unsaid" }, input);
         } else if whole && !failed && !null {
             *self.manifest.labels[input].entry(label.to_owned()).or_default() += 1;
         }
@@ -277,6 +288,7 @@ mod tests {
         scenario.faults.duplicate = 0.01;
         scenario.faults.broken = 0.01;
         scenario.faults.overrides = 0.02;
+        scenario.faults.overrides_in_one_arm = 0.02;
         let mut traffic = Traffic::new(scenario);
         let sent: Vec<Arrival> = traffic.by_ref().collect();
         let manifest = traffic.manifest();
@@ -287,6 +299,10 @@ mod tests {
             manifest.records[1].iter().sum::<u64>(),
             20_000 - manifest.injected["missing/1"] + manifest.injected["duplicate/1"]
         );
+        for input in 0..2 {
+            assert!((500..700).contains(&manifest.injected[&format!("override/{input}")]));
+            assert!((150..250).contains(&manifest.injected[&format!("override_unsaid/{input}")]));
+        }
         assert!(sent.iter().all(|arrival| !arrival.payload.contains('\n')));
         assert_eq!(manifest.broken.len(), BROKEN.len());
     }

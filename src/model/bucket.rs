@@ -16,7 +16,7 @@ pub struct Buckets {
     pub quarantined: u64,
     /// Further behind its partition's running max than `wait`.
     pub late: u64,
-    /// Forced assignment.
+    /// Forced assignment, or an answer to a request that was forced by what either arm says.
     pub overrides: u64,
     /// The same arm and id within 2 × skew before it.
     pub duplicate: u64,

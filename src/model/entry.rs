@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::bucket::Buckets;
+use super::bucket::{Buckets, Unreadable};
 use super::loss::{Lack, Loss};
 use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
@@ -159,6 +159,9 @@ fn insert(kept: &mut Vec<(u64, String)>, most: usize, at: usize, (number, id): (
     kept.insert(at, (number, text));
 }
 
+/// The most model versions that a task tells apart in one pane, or in one flush of vitals.
+pub const VERSIONS_MAX: usize = 8;
+
 /// The result of one pane of one comparison in one task.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Pane {
@@ -168,8 +171,10 @@ pub struct Pane {
     pub primary: Buckets,
     /// Where the candidate's records went.
     pub candidate: Buckets,
-    /// Tallies by segment; `Segment::all()` is always there when any record was accepted.
-    pub tallies: BTreeMap<Segment, Tally>,
+    /// Tallies by the candidate's model version, then by segment; `Segment::all()` is there for each version.
+    /// Under "" stand answers whose record names no version, and primaries without the candidate's answer;
+    /// under `OTHER` what is beyond `VERSIONS_MAX`.
+    pub tallies: BTreeMap<String, BTreeMap<Segment, Tally>>,
     /// Requests to look at.
     pub examples: Examples,
     /// Offsets of each arm's records that belong to this pane: (first, last), if any, and if they lie in one
@@ -200,19 +205,50 @@ impl Pane {
         }
     }
 
-    /// Adds another task's part of the same pane, or another pane of the same window.
+    /// Tallies by segment, whatever the version.
+    #[must_use]
+    pub fn total(&self) -> BTreeMap<Segment, Tally> {
+        let mut versions = self.tallies.values();
+        let mut total = versions.next().cloned().unwrap_or_default();
+        versions.for_each(|tallies| merge_tallies(&mut total, tallies));
+        total
+    }
+
+    /// Adds another task's part of the same pane.
     pub fn merge(&mut self, other: &Self) {
+        for (version, tallies) in &other.tallies {
+            merge_tallies(self.tallies.entry(version.clone()).or_default(), tallies);
+        }
+        self.merge_rest(other);
+    }
+
+    /// Adds another pane of the same window: all its tallies stand under "", whatever their version.
+    pub fn merge_total(&mut self, other: &Self) {
+        for tallies in other.tallies.values() {
+            merge_tallies(self.tallies.entry(String::new()).or_default(), tallies);
+        }
+        self.merge_rest(other);
+    }
+
+    fn merge_rest(&mut self, other: &Self) {
         self.primary.merge(&other.primary);
         self.candidate.merge(&other.candidate);
-        for (segment, tally) in &other.tallies {
-            self.tallies.entry(segment.clone()).or_default().merge(tally);
-        }
         self.examples.merge(&other.examples);
         if other.version > self.version {
             self.version.clone_from(&other.version);
         }
         self.fact_touched |= other.fact_touched;
         self.partial |= other.partial;
+    }
+}
+
+fn merge_tallies(into: &mut BTreeMap<Segment, Tally>, from: &BTreeMap<Segment, Tally>) {
+    for (segment, tally) in from {
+        if let Some(mine) = into.get_mut(segment) {
+            mine.merge(tally);
+        } else {
+            into.insert(segment.clone(), tally.clone());
+        }
     }
 }
 
@@ -228,21 +264,30 @@ pub struct Closed {
     /// Where to re-read each of the two inputs; where the arms have several, the first of each: `FeedPoints`
     /// holds them all.
     pub resume: [ResumePoint; 2],
-    /// Facts at or after the resume points, of all its inputs.
+    /// Facts at or after the resume points, of all its inputs, and at or after those of `vitals`.
     pub facts: Vec<Fact>,
     /// Pair files that are staged and durable, and not known to be in place yet: they are put there
     /// after this entry. Oldest first.
     pub files: Vec<PairFile>,
     /// First pane whose pair rows are in no file that is known to be in place.
     pub rows_from: EventTime,
-    /// By input the first offset that no vitals before this entry cover.
-    pub vitals: Vec<i64>,
+    /// By input.
+    pub vitals: Vec<VitalsPoint>,
+}
+
+/// How far the vitals of one input have counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VitalsPoint {
+    /// The first offset that no vitals before this entry cover.
+    pub to: i64,
+    /// Where to read again so that they go on, if no comparison that isn't parked says that of the input.
+    pub resume: Option<ResumePoint>,
 }
 
 /// Vitals of one arm and segment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct VitalCounts {
-    /// Observations by random assignment, duplicates included: nothing has been joined yet.
+    /// Observations by random assignment that were neither late nor copies.
     pub requests: u64,
     /// Of them failed.
     pub failed: u64,
@@ -275,14 +320,23 @@ pub struct ArmVitals {
     pub from: i64,
     /// See `from`.
     pub to: i64,
-    /// Records that couldn't be read, by no reason.
-    pub undecodable: u64,
+    /// Records that couldn't be read, by reason.
+    pub unreadable: BTreeMap<Unreadable, u64>,
+    /// The first of them: offset and what was found.
+    pub unreadable_example: Option<(i64, String)>,
     /// Overridden observations: counted, never weighed.
     pub overrides: u64,
-    /// Newest event time counted, if any; records that lie ahead of their input's time don't count.
+    /// Copies of records that were counted before: never weighed.
+    pub copies: u64,
+    /// Records that came later than `wait`: never weighed.
+    pub late: u64,
+    /// Newest event time that passed, if any.
     pub newest: Option<EventTime>,
-    /// By segment; only declared values, and everything.
-    pub counts: BTreeMap<Segment, VitalCounts>,
+    /// Oldest event time that passed, if any.
+    pub oldest: Option<EventTime>,
+    /// By model version (the empty text where the record says none; at most `VERSIONS_MAX`, more stand under
+    /// `OTHER`), then by segment: only declared values, and everything.
+    pub counts: BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
     /// Ids of failed requests.
     pub failed: Vec<String>,
     /// Ids of requests without a usable prediction.
@@ -291,9 +345,59 @@ pub struct ArmVitals {
     pub slowest: Vec<(u64, String)>,
     /// Version of the model that answered last.
     pub version: Option<String>,
+    /// How many of the observations read carry a label, a score, a value, scores, a latency: see
+    /// `Observation::carries`.
+    pub carries: [u64; 5],
+    /// Ids with the lowest hashes, ascending by hash, at most `SAMPLE_MAX`: both arms sample the same requests.
+    pub sample: Vec<SampledId>,
 }
 
-/// What a task counted in one second, before any join or waiting.
+/// A request that both arms sample alike.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct SampledId {
+    /// Hash of the whole id.
+    pub hash: u64,
+    /// When it happened.
+    pub time: EventTime,
+    /// The id, cut short if it is long.
+    pub id: String,
+}
+
+/// The most ids that a flush of vitals samples.
+pub const SAMPLE_MAX: usize = 16;
+
+impl ArmVitals {
+    /// Records that couldn't be read, whatever the reason.
+    #[must_use]
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.values().sum()
+    }
+
+    /// Counts by segment, whatever the version.
+    #[must_use]
+    pub fn total(&self) -> BTreeMap<Segment, VitalCounts> {
+        total(&self.counts)
+    }
+}
+
+/// Counts by segment, whatever the version.
+#[must_use]
+pub fn total(
+    counts: &BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
+) -> BTreeMap<Segment, VitalCounts> {
+    let mut total: BTreeMap<Segment, VitalCounts> = BTreeMap::new();
+    for (segment, counts) in counts.values().flatten() {
+        match total.get_mut(segment) {
+            Some(mine) => mine.merge(counts),
+            None => {
+                total.insert(segment.clone(), counts.clone());
+            }
+        }
+    }
+    total
+}
+
+/// What a task counted in one second, before any join.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Vitals {
     /// By input.
@@ -333,7 +437,7 @@ pub enum Entry {
     Claim {
         /// Tells two claims at the same position of diverged logs apart.
         nonce: u64,
-        /// Hash of what the pipeline's tasks do; in older logs of everything.
+        /// Hash of what the pipeline's tasks do.
         config: u64,
     },
     /// Time may pass.
@@ -421,8 +525,7 @@ pub enum Weighing {
         /// Files that are staged and durable; they are put in place after this entry.
         files: Vec<TableFile>,
     },
-    /// What follows is weighed under these rules, if their revision is the highest so far. Older logs hold
-    /// none: in them the rules never changed.
+    /// What follows is weighed under these rules, if their revision is the highest so far.
     Change(RulesSpec),
     /// A pipeline file asks for another tempo: tasks say how far they close until they hear more.
     Asks {
@@ -432,7 +535,7 @@ pub enum Weighing {
         tempo: Tempo,
     },
     /// Tasks go by these times, if their revision is the highest so far; the first one says how it was from
-    /// the beginning. Older logs hold none: in them times never changed.
+    /// the beginning.
     Retimes(Times),
 }
 

@@ -57,15 +57,16 @@ impl Basis {
 pub struct Shown {
     /// Event time of the look that showed it.
     pub at: EventTime,
-    /// Event time at which the harm began, as far as the evidence can tell.
+    /// Event time at which the harm most likely began.
     pub onset: EventTime,
+    /// The earliest and the latest beginning that the data don't rule out.
+    pub onset_between: (EventTime, EventTime),
     /// Natural logarithm of the evidence against "the rule isn't true".
     pub log_evidence: f64,
     /// Its threshold.
     pub log_threshold: f64,
-    /// The evidence was the detector's (stated as a mean time between false alarms), not the
-    /// rollout's (stated as a chance per rollout).
-    pub by_detector: bool,
+    /// What the error of the decision is stated as.
+    pub bound: Bound,
     /// The candidate's share since the onset.
     pub candidate: Share,
     /// The primary's share since the onset, where the rule has one.
@@ -74,10 +75,25 @@ pub struct Shown {
     pub candidate_value: Option<f64>,
     /// The same for the primary.
     pub primary_value: Option<f64>,
-    /// Segments by their share of the excess over the rule's limit, the largest first.
+    /// Segments by their part of the change against their own primary, the largest first.
     pub segments: Vec<WorstSegment>,
-    /// The primary breaks the same rule: the cause is shared.
+    /// Both arms break the rule, and the candidate not by a fault of its own that could be shown.
     pub shared_cause: bool,
+    /// More than half of what it rests on was older than a minute when it was read.
+    pub old: bool,
+    /// Evidence was divided by this, because events come in clusters; 1 where they don't.
+    pub clusters: f64,
+}
+
+/// What the error of a decision is stated as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Bound {
+    /// A chance per rollout.
+    Rollout,
+    /// A mean time between false alarms.
+    Interval,
+    /// Nothing: the point estimate crossed the limit.
+    None,
 }
 
 /// A segment and its part of the harm.
@@ -85,10 +101,14 @@ pub struct Shown {
 pub struct WorstSegment {
     /// Which.
     pub segment: Segment,
-    /// Its share since the onset.
+    /// The candidate's share since the onset.
     pub share: Share,
-    /// Its part of the excess over the rule's limit within its dimension, 0 to 1.
-    pub of_excess: f64,
+    /// Its own primary's.
+    pub primary: Share,
+    /// Its part of the change against its own primary within its dimension.
+    pub of_change: f64,
+    /// It stands out from its share of the traffic by more than chance, and holds half of the change.
+    pub named: bool,
 }
 
 /// What the data say about a rule now.
@@ -98,13 +118,26 @@ pub enum Finding {
     Shown(Shown),
     /// Nothing is shown yet.
     Undecided {
-        /// Since the rollout began.
+        /// What was seen so far.
         candidate: Share,
-        /// Natural logarithm of the evidence so far.
+        /// Natural logarithm of the evidence.
         log_evidence: f64,
-        /// Its threshold.
+        /// The threshold that is nearest.
         log_threshold: f64,
-        /// Observations that would show a value twice the limit, four times out of five.
+        /// Observations that a rate of twice the limit would need, four times out of five.
         needed: Option<u64>,
     },
+    /// Nothing arrives that it could see.
+    Blind(Blind),
+}
+
+/// Why a rule sees nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blind {
+    /// What there was to look at, and nothing of it of use.
+    pub watched: u64,
+    /// The reason.
+    pub reason: String,
+    /// What to do.
+    pub cure: String,
 }

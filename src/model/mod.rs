@@ -10,6 +10,7 @@ pub mod feeds;
 pub mod finding;
 pub mod key;
 pub mod loss;
+pub mod notice;
 pub mod observation;
 pub mod record;
 pub mod row;

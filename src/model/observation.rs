@@ -17,6 +17,31 @@ pub const WORD_MAX: usize = 128;
 /// The longest latency that is told apart, in microseconds: one hour.
 pub const LATENCY_US_MAX: u64 = 3_600_000_000;
 
+/// A class label that can be used.
+pub const CARRIES_LABEL: u8 = 1;
+/// A finite score.
+pub const CARRIES_SCORE: u8 = 2;
+/// A finite value.
+pub const CARRIES_VALUE: u8 = 4;
+/// Class probabilities, at least one of them finite.
+pub const CARRIES_SCORES: u8 = 8;
+/// A latency that can be used.
+pub const CARRIES_LATENCY: u8 = 16;
+/// A model version that is no text and can't be written as one.
+pub const BROKEN_VERSION: u8 = 32;
+/// Segments that are no object, or a value that can't be written as text.
+pub const BROKEN_SEGMENTS: u8 = 64;
+/// The fields that these bits stand for, from the lowest.
+pub const FIELDS: [&str; 7] = [
+    "prediction.label",
+    "prediction.score",
+    "prediction.value",
+    "prediction.scores",
+    "latency_ms",
+    "model_version",
+    "segments",
+];
+
 /// One arm's answer to one request, borrowed from the record it was read from.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Observation<'a> {
@@ -34,6 +59,11 @@ pub struct Observation<'a> {
     pub segments: [Cow<'a, str>; DIMENSIONS_MAX],
     /// Version of the model that answered, if the record says.
     pub model_version: Option<Cow<'a, str>>,
+    /// What the record carries in a form that can be used, whether it is compared or not: `CARRIES_*`.
+    pub carries: u8,
+    /// Fields that hold what doesn't belong there, and that the comparison can do without: they count
+    /// as null. Bits as in `carries`, and `BROKEN_*`.
+    pub broken: u8,
 }
 
 /// What came back from the model.
@@ -72,6 +102,8 @@ impl Observation<'_> {
             latency_us: self.latency_us,
             segments: self.segments.map(|value| Cow::Owned(value.into_owned())),
             model_version: self.model_version.map(|version| Cow::Owned(version.into_owned())),
+            carries: self.carries,
+            broken: self.broken,
         }
     }
 }

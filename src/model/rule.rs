@@ -13,6 +13,10 @@ use super::time::Span;
 pub enum Metric {
     /// Failed ÷ all observations of the arm.
     ErrorRate,
+    /// Primaries without an answer of the candidate ÷ primaries expected to be mirrored.
+    MissingRate,
+    /// Records of the candidate that couldn't be read ÷ its records.
+    UnreadableRate,
     /// Answered without a usable prediction ÷ answered.
     NullRate,
     /// A latency quantile, in thousandths of a percent of rank: 99000 is p99, 99900 is p99.9.
@@ -29,11 +33,19 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Whether it speaks of how both arms' answers to one request meet.
+    #[must_use]
+    pub const fn is_about_pairs(self) -> bool {
+        matches!(self, Self::MissingRate | Self::MatchRate | Self::PredictionShift)
+    }
+
     /// The name in rules, tables and signals.
     #[must_use]
     pub fn name(self) -> String {
         match self {
             Self::ErrorRate => "error_rate".to_owned(),
+            Self::MissingRate => "missing_rate".to_owned(),
+            Self::UnreadableRate => "unreadable_rate".to_owned(),
             Self::NullRate => "null_rate".to_owned(),
             Self::Latency { rank } => {
                 let whole = rank / 1000;

@@ -13,7 +13,6 @@ use super::times::{Tempo, Times};
 
 /// A pipeline's meaning: what decides results. Where it runs is in `config::endpoint`.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one answer of the pipeline file")]
 pub struct PipelineSpec {
     /// Its name in tables, keys and paths.
     pub name: String,
@@ -41,8 +40,8 @@ pub struct PipelineSpec {
     pub windows: Vec<Span>,
     /// Claims that act.
     pub rules: Vec<Rule>,
-    /// Every request is expected to reach the candidates: a missing answer is a failed one.
-    pub every_request: bool,
+    /// Share of requests that is expected to reach the candidates, above 0, at most 1.
+    pub mirrored: f64,
     /// How sure a decision must be.
     pub certainty: Certainty,
     /// A rule that the primary breaks too investigates instead of rolling back.
@@ -77,7 +76,7 @@ pub struct RulesSpec {
     /// See `PipelineSpec`.
     pub rules: Vec<Rule>,
     /// See `PipelineSpec`.
-    pub every_request: bool,
+    pub mirrored: f64,
     /// See `PipelineSpec`.
     pub certainty: Certainty,
     /// See `PipelineSpec`.
@@ -141,7 +140,7 @@ impl PipelineSpec {
             revision: self.revision,
             config_hash: self.config_hash,
             rules: self.rules.clone(),
-            every_request: self.every_request,
+            mirrored: self.mirrored,
             certainty: self.certainty,
             shared_cause_investigates: self.shared_cause_investigates,
             dry_run: self.dry_run,
@@ -155,7 +154,7 @@ impl PipelineSpec {
             revision,
             config_hash,
             rules,
-            every_request,
+            mirrored,
             certainty,
             shared_cause_investigates,
             dry_run,
@@ -164,7 +163,7 @@ impl PipelineSpec {
             revision,
             config_hash,
             rules,
-            every_request,
+            mirrored,
             certainty,
             shared_cause_investigates,
             dry_run,

@@ -12,6 +12,8 @@ use crate::stats::histogram::Latency;
 
 /// The name that gathers values beyond a bounded set.
 pub const OTHER: &str = "__other__";
+/// The category of an answer without a usable prediction.
+pub const NULL: &str = "__null__";
 
 /// The slice a tally is for: everything, or one value of one dimension.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
@@ -92,7 +94,7 @@ impl ArmTally {
     }
 }
 
-/// A primary's class and the candidate's for the same request.
+/// A primary's class, or another category, and the candidate's for the same request.
 pub type Flip = (String, String);
 
 /// Both arms of one comparison, side by side.
@@ -118,8 +120,13 @@ pub struct Tally {
     pub candidate_only_failed: u64,
     /// Pairs in which only the primary failed.
     pub primary_only_failed: u64,
+    /// Pairs in which both arms failed.
+    pub both_failed: u64,
     /// Comparable pairs of classes that differ, by (primary, candidate).
     pub flips: BTreeMap<Flip, u64>,
+    /// Pairs in which both answered and whose categories differ without being a flip, by (primary,
+    /// candidate): a class, a bin of the frozen edges as `bin 0`, `bin 1`, … or `NULL`.
+    pub moves: BTreeMap<Flip, u64>,
 }
 
 impl Tally {
@@ -141,7 +148,9 @@ impl Tally {
         self.orphans += other.orphans;
         self.candidate_only_failed += other.candidate_only_failed;
         self.primary_only_failed += other.primary_only_failed;
+        self.both_failed += other.both_failed;
         merge_counts(&mut self.flips, &other.flips);
+        merge_counts(&mut self.moves, &other.moves);
     }
 }
 

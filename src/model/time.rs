@@ -82,6 +82,24 @@ pub struct Span {
     us: i64,
 }
 
+/// In the largest unit that divides it: 365d, 5m, 250ms.
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let us = self.us();
+        let units = [
+            (86_400_000_000, "d"),
+            (3_600_000_000, "h"),
+            (60_000_000, "m"),
+            (1_000_000, "s"),
+            (1_000, "ms"),
+        ];
+        match units.into_iter().find(|(unit, _)| us != 0 && us % unit == 0) {
+            Some((unit, name)) => write!(f, "{}{name}", us / unit),
+            None => write!(f, "{us}us"),
+        }
+    }
+}
+
 impl Span {
     /// Nothing.
     pub const ZERO: Self = Self { us: 0 };

@@ -41,7 +41,7 @@ impl Open {
 
     fn add(&mut self, pane: &Pane, offsets: &Offsets) {
         self.unreported = true;
-        self.merged.merge(pane);
+        self.merged.merge_total(pane);
         for (place, (first, last)) in offsets {
             let range = self.offsets.entry(*place).or_insert((*first, *last));
             *range = (range.0.min(*first), range.1.max(*last));
@@ -131,7 +131,7 @@ fn window_rows(comparison: u8, size: Span, open: &mut Open) -> Vec<WindowRow> {
         .iter()
         .map(|((task, input), (first, last))| (*task, *input, *first, *last))
         .collect();
-    let mut tallies = merged.tallies.clone();
+    let mut tallies = merged.total();
     tallies.entry(Segment::all()).or_default();
     let row = |(segment, tally): (Segment, Tally)| WindowRow {
         comparison,

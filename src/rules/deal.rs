@@ -36,21 +36,6 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// What these watches must have been given, where nobody wrote it down.
-    #[must_use]
-    pub fn of(spec: &PipelineSpec, watches: &[Watch], versions: [&str; 2]) -> Self {
-        let mut ledger = Self::default();
-        for version in BTreeSet::from(versions) {
-            for watch in watches {
-                let rule = spec.rules.get(watch.rule).filter(|rule| !rule.observed);
-                if let Some(rule) = rule {
-                    ledger.add(version, rule.action, watch.chance());
-                }
-            }
-        }
-        ledger
-    }
-
     /// The rollout that had no name is this version's.
     pub fn name(&mut self, version: &str) {
         let unnamed = self.spent.get("").cloned().unwrap_or_default();

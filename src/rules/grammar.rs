@@ -3,13 +3,16 @@
 //! In: a rule's text. Out: a `Rule`, or what is wrong at which column and how to mend it. Holds:
 //! parsing a rule's canonical text gives the same rule; no text panics. Knows nothing of: files.
 
+use crate::model::observation::LATENCY_US_MAX;
 use crate::model::rule::{Action, Metric, Op, Rule};
 use crate::model::tally::Segment;
 use crate::model::time::Span;
 
 /// Metrics by name, for messages; latencies go by `latency_p` and a rank.
-const METRICS: [&str; 9] = [
+const METRICS: [&str; 11] = [
     "error_rate",
+    "missing_rate",
+    "unreadable_rate",
     "null_rate",
     "match_rate",
     "prediction_shift",
@@ -135,6 +138,8 @@ pub fn unsupported(rule: &Rule) -> Option<&'static str> {
         Some("promotion rules aren't built yet: leave `promote_when` out")
     } else if rule.at_worst.is_some() {
         Some("`at worst` belongs to promotion rules, which aren't built yet")
+    } else if rule.metric == Metric::UnreadableRate && rule.segment.is_some() {
+        Some("a record that can't be read has no segment: leave `in …` out")
     } else if rule.relative && !matches!(rule.metric, Metric::Latency { .. }) {
         Some("only latencies can be compared with the primary's yet: give a plain share")
     } else {
@@ -145,6 +150,8 @@ pub fn unsupported(rule: &Rule) -> Option<&'static str> {
 fn metric(word: Word<'_>) -> Result<Metric, RuleError> {
     match word.text {
         "error_rate" => return Ok(Metric::ErrorRate),
+        "missing_rate" => return Ok(Metric::MissingRate),
+        "unreadable_rate" => return Ok(Metric::UnreadableRate),
         "null_rate" => return Ok(Metric::NullRate),
         "match_rate" => return Ok(Metric::MatchRate),
         "prediction_shift" => return Ok(Metric::PredictionShift),
@@ -152,7 +159,18 @@ fn metric(word: Word<'_>) -> Result<Metric, RuleError> {
         _ => {}
     }
     if let Some(rank) = word.text.strip_prefix("latency_p") {
-        let rank = rank.parse::<f64>().ok().filter(|rank| (1.0..100.0).contains(rank));
+        let parsed = rank.parse::<f64>().ok().filter(|rank| (1.0..100.0).contains(rank));
+        if parsed.is_some()
+            && 3 < rank
+                .split_once('.')
+                .map_or(0, |(_, decimals)| decimals.trim_end_matches('0').len())
+        {
+            return Err(word.error(
+                "a quantile has at most three decimals",
+                "`latency_p99.999` is the highest one that can be watched",
+            ));
+        }
+        let rank = parsed;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 100")]
         return rank
             .map(|rank| Metric::Latency { rank: (rank * 1000.0).round() as u32 })
@@ -220,6 +238,12 @@ fn value(metric: Metric, words: &mut Words<'_>) -> Result<(f64, bool), RuleError
     }
     if let Metric::Latency { .. } = metric {
         return match duration(word.text) {
+            Some(span) if i64::try_from(LATENCY_US_MAX).is_ok_and(|max| max <= span.us()) => {
+                Err(word.error(
+                    "latencies are told apart below 1h, so that none is longer",
+                    "write a shorter one, such as `80ms`",
+                ))
+            }
             Some(span) if 0 < span.us() =>
             {
                 #[expect(clippy::cast_precision_loss, reason = "a latency is below 2^53 µs")]
@@ -357,6 +381,22 @@ mod tests {
             say("error_rate > 5% on fridays", roll),
             "16..18 `on` isn't expected here; after the value come `at worst 1.5x`, `for 5m`, `in country=BR`"
         );
+        assert_eq!(
+            say("latency_p99.9996 > 80ms", roll),
+            "0..16 a quantile has at most three decimals; `latency_p99.999` is the highest one that can be watched"
+        );
+        assert_eq!(
+            say("latency_p99.999 > 59m", roll),
+            "Latency { rank: 99999 } 3540000000 false None None"
+        );
+        assert_eq!(
+            say("latency_p99 > 1h", roll),
+            "14..16 latencies are told apart below 1h, so that none is longer; write a shorter one, such as `80ms`"
+        );
+        for out in ["0%", "100%", "-1%", "101%"] {
+            let said = say(&format!("error_rate > {out}"), roll);
+            assert!(said.contains("a share lies between 0 % and 100 %, both excluded"), "{said}");
+        }
         assert_eq!(
             say("error_rate > NaN%", roll),
             "13..17 `NaN%` isn't a share; write a percentage, such as `5%`"

@@ -1,7 +1,6 @@
 //! What the last looks held, so that a shown rule can say since when, where and how much.
 //!
-//! In: looks, in order. Out: sums since a time. Holds: at most `LOOKS` looks. Knows nothing of:
-//! evidence.
+//! In: looks, in order. Out: sums since a time. Holds: at most `LOOKS` looks. Knows nothing of: evidence.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +11,9 @@ use crate::model::finding::{Share, WorstSegment};
 use crate::model::rule::Metric;
 use crate::model::tally::Segment;
 use crate::model::time::EventTime;
+use crate::stats::attribution::attribution;
 use crate::stats::histogram::CoarseLatency;
+use crate::stats::proportion::Rate;
 
 /// Looks that are kept: five minutes of seconds, or fifty of panes.
 const LOOKS: usize = 300;
@@ -32,8 +33,12 @@ pub(super) struct Step {
     pub(super) to: EventTime,
     pub(super) candidate: Share,
     pub(super) primary: Share,
-    pub(super) segments: Vec<(Segment, Share)>,
+    /// By segment, the candidate's and its own primary's.
+    pub(super) segments: Vec<(Segment, Share, Share)>,
+    /// The primary's and the candidate's.
     pub(super) latency: Option<(CoarseLatency, CoarseLatency)>,
+    /// Events that were older than a minute when they were read.
+    pub(super) old: f64,
 }
 
 /// Sums since a time.
@@ -41,7 +46,8 @@ pub(super) struct Step {
 pub(super) struct Since {
     pub(super) candidate: Share,
     pub(super) primary: Share,
-    segments: BTreeMap<Segment, Share>,
+    pub(super) old: f64,
+    segments: BTreeMap<Segment, (Share, Share)>,
     latency: (CoarseLatency, CoarseLatency),
 }
 
@@ -53,13 +59,14 @@ impl History {
         self.steps.push_back(step);
     }
 
-    /// When the look began that lies `looks` back, counting `now`, which isn't pushed yet, as one.
-    pub(super) fn start_of(&self, looks: u64, now: &Step) -> EventTime {
-        let back = usize::try_from(looks.saturating_sub(1)).unwrap_or(usize::MAX);
-        match self.steps.len().checked_sub(back) {
-            Some(at) => self.steps.get(at).map_or(now.from, |step| step.from),
-            None => self.steps.front().map_or(now.from, |step| step.from),
-        }
+    /// Forgets all looks.
+    pub(super) fn clear(&mut self) {
+        self.steps.clear();
+    }
+
+    /// The looks in which the candidate was seen, oldest first.
+    pub(super) fn seen(&self) -> impl DoubleEndedIterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.candidate.total != 0)
     }
 
     pub(super) fn since(&self, onset: EventTime) -> Since {
@@ -67,8 +74,11 @@ impl History {
         for step in self.steps.iter().filter(|step| onset <= step.from) {
             since.candidate.add(step.candidate);
             since.primary.add(step.primary);
-            for (segment, share) in &step.segments {
-                since.segments.entry(segment.clone()).or_default().add(*share);
+            since.old += step.old;
+            for (segment, candidate, primary) in &step.segments {
+                let both = since.segments.entry(segment.clone()).or_default();
+                both.0.add(*candidate);
+                both.1.add(*primary);
             }
             if let Some((primary, candidate)) = &step.latency {
                 since.latency.0.merge(primary);
@@ -88,7 +98,9 @@ impl Since {
             Of::Primary => self.primary,
         };
         match metric {
-            Metric::ErrorRate | Metric::NullRate => share.point(),
+            Metric::ErrorRate | Metric::NullRate | Metric::MissingRate | Metric::UnreadableRate => {
+                share.point()
+            }
             Metric::MatchRate => match of {
                 Of::Candidate => share.point().map(|mismatches| 1.0 - mismatches),
                 Of::Primary => None,
@@ -98,40 +110,51 @@ impl Since {
                     Of::Candidate => &self.latency.1,
                     Of::Primary => &self.latency.0,
                 };
-                // Failed and missing answers come last: there the quantile is "no answer in time".
-                let rank = (share.total as f64 * f64::from(rank) / 100_000.0).ceil().max(1.0);
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a rank"
-                )]
-                let rank = rank as u64;
-                latency.value_at_rank(rank).map(|us| us as f64)
+                latency.quantile(f64::from(rank) / 100_000.0).map(|us| us as f64)
             }
             Metric::PredictionShift | Metric::Accuracy => None,
         }
     }
 
-    /// Segments by their part of the excess over `limit` within their dimension.
+    /// More than half of the events were older than a minute when they were read.
     #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
-    pub(super) fn worst_segments(&self, limit: f64) -> Vec<WorstSegment> {
-        let excess = |share: &Share| (share.events as f64 - limit * share.total as f64).max(0.0);
-        let mut by_dimension: BTreeMap<&str, f64> = BTreeMap::new();
-        for (segment, share) in &self.segments {
-            *by_dimension.entry(&segment.dimension).or_default() += excess(share);
+    pub(super) fn is_old(&self) -> bool {
+        self.candidate.events as f64 / 2.0 < self.old
+    }
+
+    /// Segments by their part of the change within their dimension, each against its own primary.
+    pub(super) fn worst_segments(&self) -> Vec<WorstSegment> {
+        let mut dimensions: BTreeMap<&str, Vec<(&Segment, Share, Share)>> = BTreeMap::new();
+        for (segment, (candidate, primary)) in &self.segments {
+            let of = dimensions.entry(&segment.dimension).or_default();
+            of.push((segment, *candidate, *primary));
         }
-        let mut worst: Vec<WorstSegment> = self
-            .segments
-            .iter()
-            .filter(|(_, share)| 0.0 < excess(share))
-            .map(|(segment, share)| WorstSegment {
-                segment: segment.clone(),
-                share: *share,
-                of_excess: excess(share) / by_dimension[segment.dimension.as_str()],
-            })
-            .collect();
+        let mut worst = Vec::new();
+        for segments in dimensions.values() {
+            let rate = |share: &Share| Rate { hits: share.events, total: share.total };
+            // Where the rule speaks of the candidate alone, all of it is change.
+            let reference = |ours: &Share, theirs: &Share| match theirs.total {
+                0 => Rate { hits: 0, total: ours.total },
+                _ => rate(theirs),
+            };
+            let pairs: Vec<(Rate, Rate)> = segments
+                .iter()
+                .map(|(_, ours, theirs)| (rate(ours), reference(ours, theirs)))
+                .collect();
+            for ((segment, share, primary), part) in segments.iter().zip(attribution(&pairs)) {
+                let Some(part) = part.filter(|part| 0.0 < part.change) else { continue };
+                worst.push(WorstSegment {
+                    segment: (*segment).clone(),
+                    share: *share,
+                    primary: *primary,
+                    of_change: part.of_change,
+                    named: part.is_named,
+                });
+            }
+        }
         worst.sort_by(|a, b| {
-            b.of_excess.total_cmp(&a.of_excess).then_with(|| a.segment.cmp(&b.segment))
+            let order = b.named.cmp(&a.named).then(b.of_change.total_cmp(&a.of_change));
+            order.then_with(|| a.segment.cmp(&b.segment))
         });
         worst.truncate(NAMED);
         worst

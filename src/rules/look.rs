@@ -1,12 +1,13 @@
 //! One look at the data: what a rule counts in a second of vitals or in a pane.
 //!
-//! In: vitals of both arms, or a closed pane. Out: events out of so many, for an arm and a segment.
-//! Holds: missing and failed answers of the candidate count as slow, and as failed where every
-//! request is expected to reach it; a segment that isn't there counts nothing. Knows nothing of:
-//! earlier looks.
+//! In: vitals of both arms, or a closed pane; the candidate's model version on trial. Out: events out of so
+//! many, for an arm and a segment. Holds: failed, missing, unreadable, null and slow are told apart, and none
+//! counts in another's place; what another model version did counts nothing; a segment that isn't there
+//! counts nothing. Knows nothing of: earlier looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::bucket::Buckets;
 use crate::model::entry::{Pane, VitalCounts};
 use crate::model::finding::Share;
 use crate::model::rule::Metric;
@@ -14,15 +15,20 @@ use crate::model::tally::{ArmTally, Segment, Tally};
 use crate::model::time::EventTime;
 use crate::stats::histogram::{CoarseLatency, Histogram};
 
+/// Counts of an arm by model version and segment.
+pub type ByVersion<C> = BTreeMap<String, BTreeMap<Segment, C>>;
+
 /// What is looked at.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
     /// A second of vitals.
     Vitals {
-        /// The primary's by segment.
-        primary: &'a BTreeMap<Segment, VitalCounts>,
-        /// The candidate's by segment.
-        candidate: &'a BTreeMap<Segment, VitalCounts>,
+        /// The primary's.
+        primary: &'a ByVersion<VitalCounts>,
+        /// The candidate's.
+        candidate: &'a ByVersion<VitalCounts>,
+        /// Records of the candidate that couldn't be read.
+        unreadable: u64,
     },
     /// A closed pane.
     Pane(&'a Pane),
@@ -37,14 +43,18 @@ pub struct Look<'a> {
     pub from: EventTime,
     /// Event time at which it ends.
     pub to: EventTime,
-    /// A missing answer is a failed one.
-    pub every_request: bool,
+    /// The model version on trial; what says no version counts for it as well.
+    pub version: &'a str,
+    /// So much of what is counted was older than a minute when it was read, from 0 to 1.
+    pub old: f64,
+    /// Why missing answers say nothing now, if they don't: the join is known to fail.
+    pub unjoined: bool,
 }
 
 /// Which arm is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Of {
-    /// The candidate, missing answers included.
+    /// The candidate.
     Candidate,
     /// The primary.
     Primary,
@@ -54,64 +64,125 @@ impl<'a> Look<'a> {
     /// Events out of so many; `edge_us` is the latency beyond which an answer is slow.
     #[must_use]
     pub fn share(&self, metric: Metric, of: Of, segment: &Segment, edge_us: u64) -> Share {
+        let mut share = Share::default();
         match self.seen {
-            Seen::Vitals { primary, candidate } => {
-                let counts = match of {
-                    Of::Primary => primary,
-                    Of::Candidate => candidate,
-                };
-                counts.get(segment).map_or_else(Share::default, |c| of_vitals(metric, c, edge_us))
-            }
-            Seen::Pane(pane) => pane.tallies.get(segment).map_or_else(Share::default, |tally| {
-                let missing = if self.every_request { tally.unmatched() } else { 0 };
-                match of {
-                    // That two answers differ is said of the pair: the primary can't mismatch alone.
-                    Of::Primary if metric == Metric::MatchRate => Share::default(),
-                    Of::Candidate => of_tally(metric, tally, &tally.candidate, missing, edge_us),
-                    Of::Primary => of_tally(metric, tally, &tally.primary, 0, edge_us),
+            Seen::Vitals { unreadable, .. } => {
+                for counts in self.counts(of, segment) {
+                    share.add(of_vitals(metric, counts, edge_us));
                 }
-            }),
+                if metric == Metric::UnreadableRate && of == Of::Candidate {
+                    let readable: u64 = self.counts(of, &Segment::all()).map(|c| c.requests).sum();
+                    share = Share { events: unreadable, total: unreadable + readable };
+                }
+            }
+            Seen::Pane(pane) => match metric {
+                Metric::MissingRate if of == Of::Candidate => share = self.missing(pane, segment),
+                Metric::UnreadableRate if of == Of::Candidate => {
+                    let Buckets { undecodable, .. } = pane.candidate;
+                    share = Share { events: undecodable, total: pane.candidate.total() };
+                }
+                _ => {
+                    for tally in self.tallies(segment) {
+                        share.add(of_tally(metric, tally, of, edge_us));
+                    }
+                }
+            },
+        }
+        share
+    }
+
+    /// Primaries without an answer of the candidate, as far as no answer of it is known to exist that couldn't
+    /// be read or joined: each of those may be the one that is missed.
+    fn missing(&self, pane: &Pane, segment: &Segment) -> Share {
+        let all = || pane.tallies.values().filter_map(|tallies| tallies.get(segment));
+        let sum = |of: fn(&Tally) -> u64| all().map(of).sum::<u64>();
+        let missing = sum(|tally| tally.unmatched_missing);
+        let known = sum(|tally| tally.unmatched_unreadable);
+        let Buckets { undecodable, quarantined, late, .. } = pane.candidate;
+        let elsewhere = undecodable.saturating_sub(known) + quarantined + late;
+        let missing = missing.saturating_sub(sum(|tally| tally.orphans) + elsewhere);
+        Share { events: missing, total: sum(|tally| tally.primary.requests) }
+    }
+
+    /// Pairs in which only the candidate does what the rule is about, and in which only the primary does, where
+    /// a pane tells them.
+    #[must_use]
+    pub fn discordant(&self, metric: Metric, segment: &Segment) -> Option<(u64, u64)> {
+        match (self.seen, metric) {
+            (Seen::Pane(_), Metric::ErrorRate) => {
+                let tallies = || self.tallies(segment);
+                let ours = tallies().map(|tally| tally.candidate_only_failed).sum();
+                Some((ours, tallies().map(|tally| tally.primary_only_failed).sum()))
+            }
+            _ => None,
         }
     }
 
     /// Segments that are there for the candidate, but for everything.
+    #[must_use]
     pub fn segments(&self) -> Vec<&'a Segment> {
-        let segments: Vec<&Segment> = match self.seen {
-            Seen::Vitals { candidate, .. } => candidate.keys().collect(),
-            Seen::Pane(pane) => pane.tallies.keys().collect(),
+        fn keys<C>(all: &ByVersion<C>) -> BTreeSet<&Segment> {
+            all.values().flat_map(BTreeMap::keys).filter(|segment| !segment.is_all()).collect()
+        }
+        let segments = match self.seen {
+            Seen::Vitals { candidate, .. } => keys(candidate),
+            Seen::Pane(pane) => keys(&pane.tallies),
         };
-        segments.into_iter().filter(|segment| !segment.is_all()).collect()
+        segments.into_iter().collect()
     }
 
     /// Latencies of an arm, coarse.
     #[must_use]
     pub fn latency(&self, of: Of, segment: &Segment) -> CoarseLatency {
+        let mut all = CoarseLatency::default();
         match self.seen {
-            Seen::Vitals { primary, candidate } => {
-                let counts = match of {
-                    Of::Primary => primary,
-                    Of::Candidate => candidate,
-                };
-                counts.get(segment).map(|counts| counts.latency.clone()).unwrap_or_default()
+            Seen::Vitals { .. } => {
+                self.counts(of, segment).for_each(|counts| all.merge(&counts.latency));
             }
-            Seen::Pane(pane) => {
-                pane.tallies.get(segment).map_or_else(CoarseLatency::default, |t| {
-                    coarse(match of {
-                        Of::Primary => &t.primary.latency,
-                        Of::Candidate => &t.candidate.latency,
-                    })
-                })
+            Seen::Pane(_) => {
+                for tally in self.tallies(segment) {
+                    for (low, _, count) in arm(tally, of).latency.buckets() {
+                        all.record_n(low, count);
+                    }
+                }
             }
         }
+        all
     }
 
-    /// The tally of a segment, if a pane is looked at.
-    #[must_use]
-    pub fn tally(&self, segment: &Segment) -> Option<&'a Tally> {
-        match self.seen {
-            Seen::Pane(pane) => pane.tallies.get(segment),
+    /// The tallies of a segment that count for the version on trial, if a pane is looked at.
+    pub fn tallies(&self, segment: &'a Segment) -> impl Iterator<Item = &'a Tally> {
+        let pane = match self.seen {
+            Seen::Pane(pane) => Some(&pane.tallies),
             Seen::Vitals { .. } => None,
-        }
+        };
+        let version = self.version;
+        pane.into_iter()
+            .flatten()
+            .filter(move |(of, _)| of.is_empty() || *of == version)
+            .filter_map(move |(_, tallies)| tallies.get(segment))
+    }
+
+    /// The vitals of a segment that count for the version on trial; all of the primary's.
+    fn counts(&self, of: Of, segment: &Segment) -> impl Iterator<Item = &'a VitalCounts> {
+        let all = match (self.seen, of) {
+            (Seen::Vitals { primary, .. }, Of::Primary) => Some(primary),
+            (Seen::Vitals { candidate, .. }, Of::Candidate) => Some(candidate),
+            (Seen::Pane(_), _) => None,
+        };
+        let version = self.version;
+        let counts = move |(name, of_version): (&'a String, &'a BTreeMap<Segment, VitalCounts>)| {
+            let is_ours = of == Of::Primary || name.is_empty() || name == version;
+            is_ours.then(|| of_version.get(segment)).flatten()
+        };
+        all.into_iter().flatten().filter_map(counts).collect::<Vec<_>>().into_iter()
+    }
+}
+
+const fn arm(tally: &Tally, of: Of) -> &ArmTally {
+    match of {
+        Of::Candidate => &tally.candidate,
+        Of::Primary => &tally.primary,
     }
 }
 
@@ -119,32 +190,38 @@ fn of_vitals(metric: Metric, counts: &VitalCounts, edge_us: u64) -> Share {
     match metric {
         Metric::ErrorRate => Share { events: counts.failed, total: counts.requests },
         Metric::NullRate => Share { events: counts.null, total: counts.answered() },
-        Metric::Latency { .. } => slow(&counts.latency, counts.failed, edge_us),
-        Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => Share::default(),
+        Metric::Latency { .. } => slow(&counts.latency, edge_us),
+        Metric::MissingRate
+        | Metric::UnreadableRate
+        | Metric::MatchRate
+        | Metric::PredictionShift
+        | Metric::Accuracy => Share::default(),
     }
 }
 
-fn of_tally(metric: Metric, tally: &Tally, arm: &ArmTally, missing: u64, edge_us: u64) -> Share {
+fn of_tally(metric: Metric, tally: &Tally, of: Of, edge_us: u64) -> Share {
+    let counts = arm(tally, of);
     match metric {
-        Metric::ErrorRate => Share { events: arm.failed + missing, total: arm.requests + missing },
-        Metric::NullRate => Share { events: arm.null, total: arm.answered() },
-        Metric::Latency { .. } => slow(&arm.latency, arm.failed + missing, edge_us),
-        Metric::MatchRate => {
+        Metric::ErrorRate => Share { events: counts.failed, total: counts.requests },
+        Metric::NullRate => Share { events: counts.null, total: counts.answered() },
+        Metric::Latency { .. } => slow(&counts.latency, edge_us),
+        // That two answers differ is said of the pair: the primary can't mismatch alone.
+        Metric::MatchRate if of == Of::Candidate => {
             Share { events: tally.comparable - tally.matched, total: tally.comparable }
         }
-        Metric::PredictionShift | Metric::Accuracy => Share::default(),
+        Metric::MissingRate
+        | Metric::UnreadableRate
+        | Metric::MatchRate
+        | Metric::PredictionShift
+        | Metric::Accuracy => Share::default(),
     }
 }
 
-fn slow<const BITS: u32>(latency: &Histogram<BITS>, failed: u64, edge_us: u64) -> Share {
+/// Slower than the edge, of the answers that carry a latency.
+fn slow<const BITS: u32>(latency: &Histogram<BITS>, edge_us: u64) -> Share {
     let edge = Histogram::<BITS>::highest_equivalent(edge_us);
-    Share { events: latency.count_above(edge) + failed, total: latency.total() + failed }
+    Share { events: latency.count_above(edge), total: latency.total() }
 }
 
-fn coarse(fine: &crate::stats::histogram::Latency) -> CoarseLatency {
-    let mut coarse = CoarseLatency::default();
-    for (low, _, count) in fine.buckets() {
-        coarse.record_n(low, count);
-    }
-    coarse
-}
+#[cfg(test)]
+mod tests;

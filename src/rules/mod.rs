@@ -4,10 +4,14 @@
 //! no rule acts on a bare threshold; NaN, silence and too little data are undecided, never a pass.
 //! Knows nothing of: what a finding leads to.
 
+mod clusters;
 pub mod deal;
+mod evidence;
 pub mod grammar;
 mod history;
 pub mod look;
+mod observed;
 mod reference;
 mod shift;
+mod sight;
 pub mod watch;

@@ -1,82 +1,118 @@
 //! The primary's latency of the looks before this one.
 //!
-//! In: the primary's latencies and failures look by look. Out: the latency beyond which an answer is
-//! slow, and the share of the primary's own requests that lie beyond it or fail: more than that is
-//! the candidate's doing.
-//! Holds: a look never judges by itself, so the threshold is fixed before the data it judges; memory
-//! is a fixed number of blocks. Knows nothing of: the candidate.
+//! In: the primary's latencies look by look. Out: the latency beyond which one of its answers is slow. Holds: a
+//! look never judges by itself, so the threshold is fixed before the data it judges; any such threshold is
+//! valid, since both arms are judged by it in the same look (`docs/statistics.md`): a poor one costs power
+//! alone; memory is a fixed number of blocks. Knows nothing of: the candidate.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::finding::Share;
 use crate::stats::histogram::CoarseLatency;
 
-/// Blocks that are kept.
+/// Blocks that are kept where they hold enough.
 const BLOCKS: usize = 10;
-/// So many values must lie beyond the quantile before it means anything.
-const BEYOND_MIN: f64 = 10.0;
-/// The quantile is taken at the upper end of its 99 % one-sided confidence interval.
-const Z: f64 = 2.326;
+/// Blocks that are kept where they don't: an hour of seconds.
+const BLOCKS_MAX: usize = 120;
+/// So many values should lie beyond the quantile.
+const BEYOND: f64 = 10.0;
+/// With fewer beyond it the quantile says nothing.
+const BEYOND_MIN: f64 = 2.0;
 
 /// The primary's recent latencies.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Reference {
-    blocks: VecDeque<Block>,
+    blocks: VecDeque<CoarseLatency>,
     looks_in_block: u32,
     looks_per_block: u32,
-}
-
-/// Some looks together.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-struct Block {
-    latency: CoarseLatency,
-    failed: Share,
+    quantile: f64,
 }
 
 impl Reference {
-    pub(super) const fn new(looks_per_block: u32) -> Self {
-        Self { blocks: VecDeque::new(), looks_in_block: 0, looks_per_block }
+    pub(super) const fn new(looks_per_block: u32, quantile: f64) -> Self {
+        Self { blocks: VecDeque::new(), looks_in_block: 0, looks_per_block, quantile }
     }
 
     /// Adds a look that has been judged.
-    pub(super) fn add(&mut self, latency: &CoarseLatency, failed: Share) {
+    pub(super) fn add(&mut self, latency: &CoarseLatency) {
         if self.blocks.is_empty() || self.looks_in_block == self.looks_per_block {
-            if self.blocks.len() == BLOCKS {
-                self.blocks.pop_front();
-            }
-            self.blocks.push_back(Block::default());
+            self.make_room();
+            self.blocks.push_back(CoarseLatency::default());
             self.looks_in_block = 0;
         }
         self.looks_in_block += 1;
         if let Some(block) = self.blocks.back_mut() {
-            block.latency.merge(latency);
-            block.failed.add(failed);
+            block.merge(latency);
         }
     }
 
-    /// The quantile's upper confidence bound in microseconds, and the upper bound of the share of the
-    /// primary's requests that are slower or fail; `None` with too little data.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "ranks lie far below 2^53"
-    )]
-    pub(super) fn quantile(&self, q: f64) -> Option<(u64, f64)> {
-        let (mut all, mut failed) = (CoarseLatency::default(), Share::default());
-        for block in &self.blocks {
-            all.merge(&block.latency);
-            failed.add(block.failed);
+    /// Old blocks go, as long as the others hold enough.
+    fn make_room(&mut self) {
+        while BLOCKS <= self.blocks.len() {
+            let left: u64 = self.blocks.iter().skip(1).map(CoarseLatency::total).sum();
+            if self.blocks.len() < BLOCKS_MAX && self.beyond(left) < BEYOND {
+                break;
+            }
+            self.blocks.pop_front();
         }
-        let n = all.total() as f64;
-        if n * (1.0 - q) < BEYOND_MIN {
+    }
+
+    /// How many of so many answers lie beyond the quantile.
+    #[expect(clippy::cast_precision_loss, reason = "counts of answers lie far below 2^53")]
+    fn beyond(&self, answers: u64) -> f64 {
+        answers as f64 * (1.0 - self.quantile)
+    }
+
+    /// Answers that it holds, and how many it needs.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sample size")]
+    pub(super) fn has_of_needed(&self) -> (u64, u64) {
+        let has = self.blocks.iter().map(CoarseLatency::total).sum();
+        (has, (BEYOND_MIN / (1.0 - self.quantile)).ceil() as u64)
+    }
+
+    /// The quantile in microseconds, as the upper end of its bucket; `None` with too little data.
+    pub(super) fn us(&self) -> Option<u64> {
+        let mut all = CoarseLatency::default();
+        self.blocks.iter().for_each(|block| all.merge(block));
+        // A quarter of a request of rounding doesn't matter.
+        if self.beyond(all.total()) < BEYOND_MIN - 1e-6 {
             return None;
         }
-        let rank = (n * q + Z * (n * q * (1.0 - q)).sqrt()).ceil().min(n);
-        let f = failed.point()?;
-        let f = f + Z * (f * (1.0 - f) / failed.total as f64).sqrt();
-        Some((all.value_at_rank(rank as u64)?, (1.0 - (1.0 - f) * q).min(0.99)))
+        all.quantile(self.quantile).map(CoarseLatency::highest_equivalent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(values: u64) -> CoarseLatency {
+        let mut latency = CoarseLatency::default();
+        latency.record_n(1_000, values);
+        latency
+    }
+
+    #[test]
+    fn low_traffic_is_remembered_for_longer() {
+        let mut reference = Reference::new(1, 0.99);
+        for _ in 0..60 {
+            reference.add(&look(3));
+        }
+        assert_eq!(reference.us(), None, "180 answers");
+        assert_eq!(reference.has_of_needed(), (180, 200));
+        for _ in 60..100 {
+            reference.add(&look(3));
+        }
+        assert!(reference.us().is_some());
+        assert_eq!(reference.blocks.len(), 100);
+        for _ in 0..10 {
+            reference.add(&look(10_000));
+        }
+        assert_eq!(reference.blocks.len(), 10, "enough: old ones go");
+        for _ in 0..1_000 {
+            reference.add(&look(0));
+        }
+        assert!(reference.blocks.len() <= BLOCKS_MAX);
     }
 }

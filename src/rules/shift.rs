@@ -1,115 +1,154 @@
 //! Has the distribution of predictions moved by more than a share of its mass?
 //!
-//! In: both arms' predictions, pane by pane. Out: a lower bound of the total variation that holds at
-//! all times at once. Holds: the categories are bounded in advance, null is one of them; evidence
-//! starts anew each epoch, so old panes can't hide a new shift, and each epoch has its share of the
-//! stated false-alarm interval. Knows nothing of: failed answers, which have their own rule.
+//! In: pairs of both arms' predictions, pane by pane. Out: log evidence, the distance so far. Holds: which classes
+//! have gained is fixed from earlier panes before a pane is scored; null is a class of its own; only answered
+//! pairs count; memory is bounded by the classes that are told apart. Knows nothing of: failed answers, which
+//! have their own rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::spec::PipelineSpec;
-use crate::model::tally::{ArmTally, OTHER, Tally};
+use super::evidence::Weight;
+use super::look::Look;
+use crate::model::finding::Bound;
+use crate::model::tally::{Flip, Segment, merge_counts};
 use crate::model::time::{EventTime, Span};
-use crate::stats::shift::{total_variation, tv_lower};
+use crate::stats::change_prior::ChangePrior;
+use crate::stats::shift_betting::ShiftBetting;
+use crate::stats::spending::SpendingSr;
+use crate::stats::sr::Sr;
 
-/// Evidence starts anew after so much event time: short epochs see a large shift soon, long ones a
-/// small one at all.
-pub(super) const EPOCHS: [Span; 3] =
-    [Span::from_secs(60), Span::from_secs(600), Span::from_secs(3600)];
-/// The bound is tightest near this many predictions.
-const N_OPT: f64 = 10_000.0;
-/// The category of answers without a usable prediction.
-const NULL: &str = "__null__";
+/// Panes that are kept to tell since when.
+const PANES: usize = 300;
 
-/// Predictions of both arms since the epoch began.
+/// Evidence of a shift.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Shift {
-    epoch: Span,
-    since: Option<EventTime>,
-    counts: BTreeMap<String, (u64, u64)>,
-    categories: usize,
-    alpha: f64,
+    bets: ShiftBetting,
+    sr: Sr,
+    spending: SpendingSr,
+    panes: VecDeque<Moved>,
 }
 
-/// What the predictions of an epoch say.
-#[derive(Clone, Copy, PartialEq, Debug)]
+/// How many pairs scored which way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Scores {
+    plus: u64,
+    minus: u64,
+    zero: u64,
+}
+
+/// What pairs say of a span.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Moved {
     pub(super) since: EventTime,
-    pub(super) lower: f64,
-    pub(super) estimate: f64,
-    pub(super) primary: u64,
-    pub(super) candidate: u64,
-    /// Natural logarithm of how sure the bound is.
-    pub(super) log_threshold: f64,
+    /// What the span adds to the log evidence.
+    log: f64,
+    scores: Scores,
+}
+
+impl Moved {
+    /// How much more of the candidate's mass than of the primary's lies where it has gained, as a share; a
+    /// lower estimate of the total variation.
+    #[expect(clippy::cast_precision_loss, reason = "counts of pairs lie far below 2^53")]
+    pub(super) fn distance(&self) -> Option<f64> {
+        let Scores { plus, minus, .. } = self.scores;
+        let total = self.pairs();
+        (total != 0).then(|| (plus as f64 - minus as f64) / total as f64)
+    }
+
+    /// How many pairs it rests on.
+    pub(super) const fn pairs(&self) -> u64 {
+        let Scores { plus, minus, zero } = self.scores;
+        plus + minus + zero
+    }
+}
+
+/// Answered pairs of a look, and those whose classes differ.
+pub(super) fn pairs(look: &Look<'_>, segment: &Segment) -> (u64, BTreeMap<Flip, u64>) {
+    let (mut answered, mut moved) = (0, BTreeMap::new());
+    for tally in look.tallies(segment) {
+        answered += tally.paired
+            - tally.both_failed
+            - tally.candidate_only_failed
+            - tally.primary_only_failed;
+        merge_counts(&mut moved, &tally.flips);
+        merge_counts(&mut moved, &tally.moves);
+    }
+    (answered, moved)
 }
 
 impl Shift {
-    /// One for each length of epoch; they have this share of the stated interval between them.
-    pub(super) fn all(spec: &PipelineSpec, share: f64) -> [Self; 3] {
-        EPOCHS.map(|epoch| Self::new(spec, share / 3.0, epoch))
-    }
-
-    fn new(spec: &PipelineSpec, share: f64, epoch: Span) -> Self {
-        let labels = match spec.labels.declared.len() {
-            0 => spec.labels.max,
-            declared => declared,
-        };
-        let categories = labels.max(spec.score_edges.len() + 1) + 2;
-        let epochs = (spec.certainty.interval.as_secs() / epoch.as_secs()).max(1.0);
-        let alpha = share / epochs;
-        Self { epoch, since: None, counts: BTreeMap::new(), categories, alpha }
-    }
-
-    /// Natural logarithm of how sure the bound is.
-    pub(super) fn log_threshold(&self) -> f64 {
-        -self.alpha.ln()
-    }
-
-    /// Starts anew.
-    pub(super) fn restart(&mut self) {
-        self.since = None;
-        self.counts.clear();
-    }
-
-    /// Adds a pane.
-    pub(super) fn add(&mut self, from: EventTime, tally: &Tally) -> Option<Moved> {
-        if self.since.is_some_and(|since| self.epoch <= from.since(since)) {
-            self.restart();
-        }
-        let since = *self.since.get_or_insert(from);
-        self.add_arm(&tally.primary, |both| &mut both.0);
-        self.add_arm(&tally.candidate, |both| &mut both.1);
-        let (ours, theirs): (Vec<u64>, Vec<u64>) = self.counts.values().copied().unzip();
-        Some(Moved {
-            since,
-            lower: tv_lower_of(self, &ours, &theirs)?,
-            estimate: total_variation(&ours, &theirs)?,
-            primary: ours.iter().sum(),
-            candidate: theirs.iter().sum(),
-            log_threshold: self.log_threshold(),
+    /// No evidence yet that more than `limit` has moved.
+    pub(super) fn new(limit: f64, classes_max: usize, pane: Span) -> Option<Self> {
+        Some(Self {
+            bets: ShiftBetting::exceeds(limit, classes_max)?,
+            sr: Sr::default(),
+            spending: SpendingSr::new(ChangePrior::of_looks(pane.us().unsigned_abs())),
+            panes: VecDeque::new(),
         })
     }
 
-    fn add_arm(&mut self, arm: &ArmTally, side: impl Fn(&mut (u64, u64)) -> &mut u64) {
-        let null = (NULL.to_owned(), arm.null);
-        let labels = arm.labels.iter().map(|(label, count)| (label.clone(), *count));
-        let scores =
-            arm.scores.iter().enumerate().map(|(bin, count)| (format!("bin {bin}"), *count));
-        for (name, count) in labels.chain(scores).chain([null]).filter(|(_, n)| *n != 0) {
-            let known = self.counts.contains_key(&name) || self.counts.len() + 1 < self.categories;
-            let name = if known { name } else { OTHER.to_owned() };
-            *side(self.counts.entry(name).or_default()) += count;
+    /// Scores a pane's pairs; returns how many there were.
+    pub(super) fn add(
+        &mut self,
+        from: EventTime,
+        answered: u64,
+        moved: &BTreeMap<Flip, u64>,
+    ) -> u64 {
+        if answered == 0 {
+            return 0;
         }
+        let differing =
+            moved.iter().map(|((ours, theirs), n)| (ours.as_str(), theirs.as_str(), *n));
+        let same = answered.saturating_sub(moved.values().sum());
+        let scored = self.bets.pane(differing, same);
+        self.sr.advance(&scored.increment);
+        self.spending.advance(&scored.increment);
+        let scores = Scores { plus: scored.plus, minus: scored.minus, zero: scored.zero };
+        if self.panes.len() == PANES {
+            self.panes.pop_front();
+        }
+        let log = crate::stats::grid::log_mean_exp(&scored.increment);
+        self.panes.push_back(Moved { since: from, log, scores });
+        answered
     }
-}
 
-/// The bound takes the number of categories fixed in advance, those not met yet included.
-fn tv_lower_of(shift: &Shift, ours: &[u64], theirs: &[u64]) -> Option<f64> {
-    let mut padded = [ours.to_vec(), theirs.to_vec()];
-    for counts in &mut padded {
-        counts.resize(shift.categories.max(counts.len()), 0);
+    pub(super) fn weight(&self, (rollout, interval): (f64, f64)) -> Weight {
+        let weight =
+            |log_evidence, log_threshold, bound| Weight { log_evidence, log_threshold, bound };
+        Weight::nearer(
+            weight(self.spending.log_s(), rollout, Bound::Rollout),
+            weight(self.sr.log_sr(), interval, Bound::Interval),
+        )
     }
-    tv_lower(&padded[0], &padded[1], N_OPT, N_OPT, shift.alpha)
+
+    /// The stretch up to now that speaks most for a shift.
+    pub(super) fn moved(&self) -> Option<Moved> {
+        let mut sum = Moved { log: 0.0, ..*self.panes.back()? };
+        sum.scores = Scores::default();
+        let mut best = sum;
+        for pane in self.panes.iter().rev() {
+            let Scores { plus, minus, zero } = pane.scores;
+            sum.since = pane.since;
+            sum.log += pane.log;
+            sum.scores = Scores {
+                plus: sum.scores.plus + plus,
+                minus: sum.scores.minus + minus,
+                zero: sum.scores.zero + zero,
+            };
+            if best.pairs() == 0 || best.log < sum.log {
+                best = sum;
+            }
+        }
+        Some(best)
+    }
+
+    /// Evidence that led to something weaker is spent.
+    pub(super) fn spend(&mut self) {
+        self.sr.reset();
+        self.spending.spend();
+        self.panes.clear();
+    }
 }

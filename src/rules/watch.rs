@@ -1,34 +1,37 @@
 //! One rule watched on one basis for one rollout.
 //!
-//! In: looks, in order. Out: the rule shown, once; what is still needed until then. Holds: a rule
-//! fires when it is shown, not when a ratio crosses it; silence and too little data show nothing;
-//! the state is all that the next look needs. Knows nothing of: other rules, signals.
-//!
-//! A rate compiles to the one-sample grid e-process (a stated chance per rollout) and, from the same
-//! increments, the e-CUSUM (a stated mean time between false alarms): `research` in
-//! `docs/statistics.md`. A shift compiles to a time-uniform bound (`shift`).
+//! In: looks, in order. Out: the rule shown, once; what is still needed until then; that it sees nothing. Holds:
+//! a rule fires when it is shown, not when a ratio crosses it; silence and too little data show nothing; evidence
+//! that led to something weaker than the rule asks for is spent; the state is all that the next look needs.
+//! Knows nothing of: other rules, signals.
 
 use serde::{Deserialize, Serialize};
 
+use super::clusters;
 use super::deal::Shares;
+use super::evidence::{Evidence, Null, Trust, Weight};
 use super::history::{History, Step};
 use super::look::{Look, Of};
+use super::observed::{Crossed, Observed};
 use super::reference::Reference;
-use super::shift::{Moved, Shift};
-use crate::model::finding::{Basis, Finding, Share, Shown};
+use super::shift::{self, Shift};
+use super::sight::Sight;
+use crate::model::finding::{Basis, Bound, Finding, Share, Shown};
 use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
 use crate::model::time::{EventTime, Span};
-use crate::stats::detector::Detector;
-use crate::stats::grid::{RateGrid, log_mean_exp, sample_needed};
+use crate::stats::grid::{RateGrid, sample_needed_by_grid};
+use crate::stats::onset_set::{OnsetSet, likeliest};
 
-/// Fewer events than this show nothing, whatever their evidence.
+mod blind;
+
+/// Fewer events than this since the harm began show nothing, whatever their evidence.
 const EVENTS_MIN: u64 = 5;
-/// A pane with fewer observations can't start or end a `for`.
-const ENOUGH: u64 = 20;
 /// z of "four times out of five".
 const Z80: f64 = 0.841_621;
+/// Onsets that the data rule out with this error aren't named.
+const ONSET_ERROR: f64 = 0.05;
 
 /// A rule on a basis.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -38,51 +41,52 @@ pub struct Watch {
     /// What it looks at.
     pub basis: Basis,
     segment: Segment,
-    statistic: Statistic,
+    claim: Claim,
+    limit: f64,
+    edge: Edge,
     thresholds: Thresholds,
     history: History,
+    sight: Sight,
+    /// Both arms' answers can't be brought together, and the rule is about that.
+    unjoined: bool,
     total: Share,
     shown: Option<Shown>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of watches")]
-enum Statistic {
-    Rate { grid: RateGrid, candidate: Detector, primary: Detector, held: Option<Held> },
-    Shift { epochs: [Shift; 3], limit: f64, held: Option<Held>, lower: f64 },
-    Observed { limit: f64 },
+enum Claim {
+    Share(Evidence),
+    Shift(Shift),
+    Observed(Observed),
 }
 
-/// The run of panes in which a rule with `for` has been true.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-struct Held {
-    since: Option<EventTime>,
-    evidence: [f64; 7],
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 struct Thresholds {
     /// −ln(its share of the chance per rollout).
     rollout: f64,
     /// ln(looks in the stated interval ÷ its share of it).
-    detector: f64,
-    /// Latency threshold: the primary's, or fixed.
-    edge: Edge,
+    interval: f64,
 }
 
+/// The latency beyond which an answer is slow.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 enum Edge {
     None,
     Fixed(u64),
-    Of { reference: Reference, quantile: f64, factor: f64 },
+    Of { reference: Reference, factor: f64 },
 }
 
 /// The bases on which a rule is watched.
 #[must_use]
 pub fn bases(rule: &Rule) -> &'static [Basis] {
     let immediate = match rule.metric {
-        Metric::ErrorRate | Metric::NullRate | Metric::Latency { .. } => true,
-        Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => false,
+        Metric::ErrorRate | Metric::NullRate | Metric::UnreadableRate | Metric::Latency { .. } => {
+            true
+        }
+        Metric::MissingRate | Metric::MatchRate | Metric::PredictionShift | Metric::Accuracy => {
+            false
+        }
     };
     if immediate && rule.held_for.is_none() && !rule.observed {
         &[Basis::Vitals, Basis::Panes]
@@ -91,13 +95,16 @@ pub fn bases(rule: &Rule) -> &'static [Basis] {
     }
 }
 
+const fn length_of_look(spec: &PipelineSpec, basis: Basis) -> Span {
+    match basis {
+        Basis::Vitals => Span::from_secs(1),
+        Basis::Panes => spec.time.pane,
+    }
+}
+
 /// Looks in the stated interval.
 fn looks(spec: &PipelineSpec, basis: Basis) -> f64 {
-    let look_secs = match basis {
-        Basis::Vitals => 1.0,
-        Basis::Panes => spec.time.pane.as_secs(),
-    };
-    (spec.certainty.interval.as_secs() / look_secs).max(1.0)
+    (spec.certainty.interval.as_secs() / length_of_look(spec, basis).as_secs()).max(1.0)
 }
 
 impl Watch {
@@ -109,28 +116,38 @@ impl Watch {
         shares: Shares,
     ) -> Option<Self> {
         let rule = spec.rules.get(at)?;
-        let held = rule.held_for.map(|_| Held::default());
-        let (limit, edge) = limit_and_edge(rule, basis)?;
-        let statistic = if rule.observed {
-            Statistic::Observed { limit }
+        let limit = limit_of(spec, rule)?;
+        let claim = if rule.observed {
+            Claim::Observed(Observed::new(limit, rule.held_for))
         } else if rule.metric == Metric::PredictionShift {
-            Statistic::Shift { epochs: Shift::all(spec, shares.interval), limit, held, lower: 0.0 }
+            Claim::Shift(Shift::new(limit, classes(spec), spec.time.pane)?)
         } else {
             let grid = RateGrid::exceeds(limit)?;
-            let (candidate, primary) = (Detector::new(), Detector::new());
-            Statistic::Rate { grid, candidate, primary, held }
+            let null = match rule.metric {
+                Metric::Latency { .. } if rule.relative => Null::Primary,
+                Metric::ErrorRate | Metric::NullRate | Metric::Latency { .. }
+                    if spec.shared_cause_investigates =>
+                {
+                    Null::LimitOrPrimary(grid)
+                }
+                _ => Null::Limit(grid),
+            };
+            Claim::Share(Evidence::new(null, length_of_look(spec, basis), trust(rule)))
         };
         Some(Self {
             rule: at,
             basis,
             segment: rule.segment.clone().unwrap_or_default(),
-            statistic,
+            claim,
+            limit,
+            edge: edge_of(rule, basis),
             thresholds: Thresholds {
                 rollout: -(shares.chance * spec.certainty.per_rollout).ln(),
-                detector: (looks(spec, basis) / shares.interval).ln(),
-                edge,
+                interval: (looks(spec, basis) / shares.interval).ln(),
             },
             history: History::default(),
+            sight: Sight::default(),
+            unjoined: false,
             total: Share::default(),
             shown: None,
         })
@@ -142,27 +159,25 @@ impl Watch {
         (-self.thresholds.rollout).exp()
     }
 
+    /// Whether it is shown.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        self.shown.is_some()
+    }
+
     /// Its share of one false alarm in the stated interval.
     #[must_use]
     pub fn share_of_interval(&self, spec: &PipelineSpec) -> f64 {
-        looks(spec, self.basis) * (-self.thresholds.detector).exp()
+        looks(spec, self.basis) * (-self.thresholds.interval).exp()
     }
 
     /// Takes a look; the rule shown by it, if it wasn't before.
     pub fn look(&mut self, spec: &PipelineSpec, look: &Look<'_>) -> Option<&Shown> {
         let rule = spec.rules.get(self.rule)?;
-        let shown = match self.thresholds.edge.us() {
-            Some((edge, limit)) => {
-                if let (Statistic::Rate { grid, .. }, Some(limit)) = (&mut self.statistic, limit) {
-                    *grid = RateGrid::exceeds(limit).unwrap_or(*grid);
-                }
-                self.judge(rule, look, edge)
-            }
-            None => None,
-        };
-        if let Edge::Of { reference, .. } = &mut self.thresholds.edge {
-            let failed = look.share(Metric::ErrorRate, Of::Primary, &self.segment, 0);
-            reference.add(&look.latency(Of::Primary, &self.segment), failed);
+        self.note_sight(rule, look);
+        let shown = self.edge.us().and_then(|edge| self.judge(rule, look, edge));
+        if let Edge::Of { reference, .. } = &mut self.edge {
+            reference.add(&look.latency(Of::Primary, &self.segment));
         }
         if self.shown.is_some() {
             return None;
@@ -173,28 +188,24 @@ impl Watch {
 
     /// What the data say now.
     #[must_use]
-    pub fn finding(&self) -> Finding {
+    pub fn finding(&self, spec: &PipelineSpec) -> Finding {
         if let Some(shown) = &self.shown {
             return Finding::Shown(shown.clone());
         }
-        let (log_evidence, log_threshold, limit) = match &self.statistic {
-            Statistic::Rate { grid, candidate, .. } => {
-                let rollout = (candidate.log_e(), self.thresholds.rollout);
-                let detector = (candidate.log_cusum(), self.thresholds.detector);
-                let is_nearer = rollout.0 / rollout.1 < detector.0 / detector.1;
-                let nearer = if is_nearer || rollout.1.is_infinite() { detector } else { rollout };
-                (nearer.0, nearer.1, grid.limit())
-            }
-            Statistic::Shift { limit, lower, .. } => (*lower, *limit, *limit),
-            Statistic::Observed { limit } => (0.0, 0.0, *limit),
-        };
-        let needed = sample_needed(limit, (2.0 * limit).min(0.99), log_threshold.max(1.0), Z80);
+        if let Some(blind) = self.blind(spec) {
+            return Finding::Blind(blind);
+        }
+        let weight = self.weight();
+        let threshold = weight.log_threshold.max(1.0);
+        let needed =
+            sample_needed_by_grid(self.limit, (2.0 * self.limit).min(0.99), threshold, Z80);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a sample size"
         )]
         let needed = needed.filter(|n| n.is_finite()).map(|n| n.ceil() as u64);
+        let (log_evidence, log_threshold) = (weight.log_evidence, weight.log_threshold);
         Finding::Undecided { candidate: self.total, log_evidence, log_threshold, needed }
     }
 
@@ -202,241 +213,280 @@ impl Watch {
     /// less come, it stays as it is, which errs on the safe side.
     pub fn change_panes(&mut self, before: Span, after: Span) {
         if self.basis == Basis::Panes && after < before {
-            self.thresholds.detector += (before.as_secs() / after.as_secs()).ln();
+            self.thresholds.interval += (before.as_secs() / after.as_secs()).ln();
         }
     }
 
-    /// Weakens a shown rule so that it can be shown again: it was read from a backlog.
-    pub fn unlatch(&mut self) {
+    /// What was shown led to something weaker than the rule asks for: its evidence is spent, and the rule may be
+    /// shown again from what comes.
+    pub fn spend(&mut self) {
         self.shown = None;
+        self.history.clear();
+        match &mut self.claim {
+            Claim::Share(evidence) => evidence.spend(),
+            Claim::Shift(shift) => shift.spend(),
+            Claim::Observed(_) => {}
+        }
+    }
+
+    /// Takes over what the watch of the rollout before has learnt from the primary.
+    pub fn inherit(&mut self, before: &Self) {
+        if let (Claim::Share(evidence), Claim::Share(known)) = (&mut self.claim, &before.claim) {
+            evidence.inherit(known);
+        }
+        self.edge.clone_from(&before.edge);
+    }
+
+    /// An observed rule that is below its limit again may cross it again.
+    fn weight(&self) -> Weight {
+        let thresholds = (self.thresholds.rollout, self.thresholds.interval);
+        match &self.claim {
+            Claim::Share(evidence) => evidence.own(thresholds),
+            Claim::Shift(shift) => shift.weight(thresholds),
+            Claim::Observed(_) => {
+                Weight { log_evidence: 0.0, log_threshold: 0.0, bound: Bound::None }
+            }
+        }
     }
 
     fn judge(&mut self, rule: &Rule, look: &Look<'_>, edge: u64) -> Option<Shown> {
+        if look.unjoined && rule.metric.is_about_pairs() {
+            return None;
+        }
         let step = self.step(rule, look, edge);
         self.total.add(step.candidate);
-        if step.candidate.total == 0 && !matches!(self.statistic, Statistic::Shift { .. }) {
-            return None;
+        let thresholds = (self.thresholds.rollout, self.thresholds.interval);
+        match &mut self.claim {
+            Claim::Observed(observed) => {
+                let times = (look.from, look.to);
+                let crossed = if rule.metric == Metric::PredictionShift {
+                    let (answered, moved) = shift::pairs(look, &self.segment);
+                    observed.add_pairs(times, answered, moved)
+                } else {
+                    observed.add(times.0, times.1, step.candidate)
+                };
+                self.history.push(step);
+                if crossed.is_none() {
+                    self.shown = None;
+                }
+                crossed.map(|crossed| self.show_crossed(rule, look, &crossed))
+            }
+            Claim::Shift(shift) => {
+                let (answered, moved) = shift::pairs(look, &self.segment);
+                shift.add(look.from, answered, &moved);
+                let weight = shift.weight(thresholds);
+                self.history.push(step);
+                weight.is_shown().then(|| self.show_shift(rule, look, weight)).flatten()
+            }
+            Claim::Share(evidence) => {
+                evidence.advance(&step, look.discordant(rule.metric, &self.segment));
+                let (own, shared) = (evidence.own(thresholds), evidence.shared(thresholds.1));
+                self.history.push(step);
+                if self.shown.is_some() {
+                    return None;
+                }
+                if own.is_shown() {
+                    return self.show(rule, look, own, false);
+                }
+                let shared = shared.filter(Weight::is_shown)?;
+                self.show(rule, look, shared, true)
+            }
         }
-        let verdict = self.weigh(rule, look, &step);
-        self.history.push(step);
-        let Verdict { log_evidence, log_threshold, by_detector, onset, moved } = verdict?;
-        if self.shown.is_some() {
-            return None;
-        }
-        Some(self.show(rule, look, (log_evidence, log_threshold, by_detector), onset, moved))
     }
 
     /// What the look holds for this rule, everything and by segment.
     fn step(&self, rule: &Rule, look: &Look<'_>, edge: u64) -> Step {
-        let count = |of, segment: &Segment| look.share(rule.metric, of, segment, edge);
+        // What is slow is the candidate's beyond so many times the edge, and the primary's beyond the edge.
+        let theirs = self.edge.times(edge);
+        let count = |of, segment: &Segment| {
+            look.share(rule.metric, of, segment, if of == Of::Candidate { theirs } else { edge })
+        };
         let latency = matches!(rule.metric, Metric::Latency { .. });
         let segments = if self.segment.is_all() { look.segments() } else { Vec::new() };
+        let candidate = count(Of::Candidate, &self.segment);
+        let part = |s: &Segment| (s.clone(), count(Of::Candidate, s), count(Of::Primary, s));
+        #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
+        let old = candidate.events as f64 * look.old;
         Step {
             from: look.from,
             to: look.to,
-            candidate: count(Of::Candidate, &self.segment),
+            candidate,
             primary: count(Of::Primary, &self.segment),
-            segments: segments.into_iter().map(|s| (s.clone(), count(Of::Candidate, s))).collect(),
+            segments: segments.into_iter().map(part).collect(),
             latency: latency.then(|| {
                 (
                     look.latency(Of::Primary, &self.segment),
                     look.latency(Of::Candidate, &self.segment),
                 )
             }),
+            old,
         }
     }
 
-    /// Moves the evidence on; the verdict if a threshold is crossed.
-    fn weigh(&mut self, rule: &Rule, look: &Look<'_>, step: &Step) -> Option<Verdict> {
-        let thresholds = &self.thresholds;
-        match &mut self.statistic {
-            Statistic::Observed { limit } => {
-                let crossed = step.candidate.point().is_some_and(|point| *limit < point);
-                crossed.then(|| Verdict::at(0.0, 0.0, true, step.from))
+    /// The rule as shown, if it was true for as long as it asks, and on enough events since it began.
+    fn show(&self, rule: &Rule, look: &Look<'_>, weight: Weight, shared: bool) -> Option<Shown> {
+        let looks: Vec<(u64, u64)> =
+            self.history.seen().map(|step| (step.candidate.events, step.candidate.total)).collect();
+        let grid = RateGrid::exceeds(self.limit)?;
+        let time = |at: usize| self.history.seen().nth(at).map_or(look.from, |step| step.from);
+        let (first, point, last) = match OnsetSet::of(&grid, &looks, ONSET_ERROR) {
+            Some(set) => (time(set.first()), time(set.point), time(set.last())),
+            // It rose more than once: since the stretch that speaks most for it.
+            None => {
+                let point = likeliest(&grid, &looks).map_or(look.from, time);
+                (point, point, point)
             }
-            Statistic::Rate { grid, candidate, primary, held: None } => {
-                candidate.advance(&grid.increment(step.candidate.events, step.candidate.total));
-                primary.advance(&grid.increment(step.primary.events, step.primary.total));
-                if self.total.events < EVENTS_MIN {
-                    return None;
-                }
-                let looks_back = candidate.looks() - candidate.onset();
-                let onset = self.history.start_of(looks_back, step);
-                if thresholds.rollout <= candidate.log_e() {
-                    Some(Verdict::at(candidate.log_e(), thresholds.rollout, false, onset))
-                } else {
-                    (thresholds.detector <= candidate.log_cusum()).then(|| {
-                        Verdict::at(candidate.log_cusum(), thresholds.detector, true, onset)
-                    })
-                }
-            }
-            Statistic::Rate { grid, candidate, primary, held: Some(held) } => {
-                candidate.advance(&grid.increment(step.candidate.events, step.candidate.total));
-                primary.advance(&grid.increment(step.primary.events, step.primary.total));
-                let point =
-                    (ENOUGH <= step.candidate.total).then(|| step.candidate.point()).flatten();
-                held.step(point.map(|point| grid.limit() < point), step);
-                let increment = grid.increment(step.candidate.events, step.candidate.total);
-                let since = held.add(&increment)?;
-                let evidence = log_mean_exp(&held.evidence);
-                let long = rule.held_for.is_some_and(|span| span <= step.to.since(since));
-                (long && thresholds.detector <= evidence)
-                    .then(|| Verdict::at(evidence, thresholds.detector, true, since))
-            }
-            Statistic::Shift { epochs, limit, held, lower } => {
-                let tally = look.tally(&self.segment)?;
-                let moved = epochs
-                    .iter_mut()
-                    .filter_map(|epoch| epoch.add(look.from, tally))
-                    .max_by(|a, b| a.lower.total_cmp(&b.lower))?;
-                *lower = moved.lower;
-                let long = match (held, rule.held_for) {
-                    (Some(held), Some(span)) => {
-                        held.step(Some(*limit < moved.estimate), step);
-                        held.since.is_some_and(|since| span <= step.to.since(since))
-                    }
-                    _ => true,
-                };
-                let log = moved.log_threshold;
-                let mut verdict = Verdict::at(log, log, true, moved.since);
-                verdict.moved = Some(moved);
-                (*limit < moved.lower && long).then_some(verdict)
-            }
-        }
-    }
-
-    fn show(
-        &self,
-        rule: &Rule,
-        look: &Look<'_>,
-        (log_evidence, log_threshold, by_detector): (f64, f64, bool),
-        onset: EventTime,
-        moved: Option<Moved>,
-    ) -> Shown {
-        let since = self.history.since(onset);
-        let limit = match &self.statistic {
-            Statistic::Rate { grid, .. } => grid.limit(),
-            Statistic::Shift { limit, .. } | Statistic::Observed { limit } => *limit,
         };
-        let mut shown = Shown {
+        if rule.held_for.is_some_and(|span| look.to.since(last) < span) {
+            return None;
+        }
+        let since = self.history.since(point);
+        if since.candidate.events < EVENTS_MIN {
+            return None;
+        }
+        let divisor = match &self.claim {
+            Claim::Share(evidence) => evidence.divisor(),
+            Claim::Shift(_) | Claim::Observed(_) => 1.0,
+        };
+        Some(Shown {
             at: look.to,
-            onset,
-            log_evidence,
-            log_threshold,
-            by_detector,
+            onset: point,
+            onset_between: (first, last),
+            log_evidence: weight.log_evidence,
+            log_threshold: weight.log_threshold,
+            bound: weight.bound,
             candidate: since.candidate,
             primary: since.primary,
             candidate_value: since.value(rule.metric, Of::Candidate),
             primary_value: since.value(rule.metric, Of::Primary),
-            segments: since.worst_segments(limit),
-            shared_cause: self.is_shared(log_evidence),
+            segments: since.worst_segments(),
+            shared_cause: shared,
+            old: since.is_old(),
+            clusters: divisor,
+        })
+    }
+
+    fn show_shift(&self, rule: &Rule, look: &Look<'_>, weight: Weight) -> Option<Shown> {
+        let Claim::Shift(shift) = &self.claim else { return None };
+        let moved = shift.moved()?;
+        if rule.held_for.is_some_and(|span| look.to.since(moved.since) < span) {
+            return None;
+        }
+        let pairs = Share { events: moved.pairs(), total: moved.pairs() };
+        Some(Shown {
+            log_evidence: weight.log_evidence,
+            log_threshold: weight.log_threshold,
+            bound: weight.bound,
+            candidate_value: moved.distance(),
+            ..self.plain(look, moved.since, pairs)
+        })
+    }
+
+    fn show_crossed(&self, rule: &Rule, look: &Look<'_>, crossed: &Crossed) -> Shown {
+        let since = self.history.since(crossed.since);
+        let value = match rule.metric {
+            Metric::PredictionShift => Some(crossed.point),
+            metric => since.value(metric, Of::Candidate),
         };
-        if let Some(moved) = moved {
-            shown.candidate_value = Some(moved.estimate);
-            shown.primary_value = None;
-            shown.candidate = Share { events: moved.candidate, total: moved.candidate };
-            shown.primary = Share { events: moved.primary, total: moved.primary };
-        }
-        shown
-    }
-
-    /// Whether the primary breaks the same rule: half of the candidate's evidence is enough, since
-    /// of two arms with one cause either may cross first.
-    fn is_shared(&self, log_evidence: f64) -> bool {
-        match &self.statistic {
-            Statistic::Rate { primary, .. } => log_evidence / 2.0 <= primary.log_cusum(),
-            Statistic::Shift { .. } | Statistic::Observed { .. } => false,
-        }
-    }
-}
-
-/// A crossed threshold.
-struct Verdict {
-    log_evidence: f64,
-    log_threshold: f64,
-    by_detector: bool,
-    onset: EventTime,
-    moved: Option<Moved>,
-}
-
-impl Verdict {
-    const fn at(evidence: f64, threshold: f64, by_detector: bool, onset: EventTime) -> Self {
-        Self { log_evidence: evidence, log_threshold: threshold, by_detector, onset, moved: None }
-    }
-}
-
-impl Held {
-    /// `broken` says whether the pane breaks the rule; `None` with too little data to tell, which
-    /// keeps a run going but can't start it.
-    fn step(&mut self, broken: Option<bool>, step: &Step) {
-        match broken {
-            None => {}
-            Some(false) => *self = Self::default(),
-            Some(true) => {
-                self.since.get_or_insert(step.from);
-            }
+        Shown {
+            primary: since.primary,
+            candidate_value: value,
+            primary_value: since.value(rule.metric, Of::Primary),
+            old: since.is_old(),
+            ..self.plain(look, crossed.since, crossed.share)
         }
     }
 
-    fn add(&mut self, increment: &[f64; 7]) -> Option<EventTime> {
-        let since = self.since?;
-        for (sum, more) in self.evidence.iter_mut().zip(increment) {
-            *sum += more;
+    fn plain(&self, look: &Look<'_>, since: EventTime, candidate: Share) -> Shown {
+        Shown {
+            at: look.to,
+            onset: since,
+            onset_between: (since, since),
+            log_evidence: 0.0,
+            log_threshold: 0.0,
+            bound: Bound::None,
+            candidate,
+            primary: Share::default(),
+            candidate_value: None,
+            primary_value: None,
+            segments: Vec::new(),
+            shared_cause: false,
+            old: 0.5 < look.old,
+            clusters: 1.0,
         }
-        Some(since)
     }
 }
 
 impl Edge {
-    /// The latency beyond which an answer is slow (0 where the rule has none), and the share that may
-    /// be, where it follows from the primary; `None` while the primary hasn't shown enough.
-    fn us(&self) -> Option<(u64, Option<f64>)> {
+    /// The latency beyond which the primary's answers are slow (0 where the rule has none); `None` while it
+    /// hasn't shown enough.
+    fn us(&self) -> Option<u64> {
         match self {
-            Self::None => Some((0, None)),
-            Self::Fixed(us) => Some((*us, None)),
-            Self::Of { reference, quantile, factor } => {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "latencies are below an hour"
-                )]
-                let times = |us: u64| (us as f64 * factor).ceil() as u64;
-                let (us, share) = reference.quantile(*quantile)?;
-                Some((times(us), Some(share)))
-            }
+            Self::None => Some(0),
+            Self::Fixed(us) => Some(*us),
+            Self::Of { reference, .. } => reference.us(),
+        }
+    }
+
+    /// The latency beyond which the candidate's are.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "latencies are below an hour"
+    )]
+    fn times(&self, us: u64) -> u64 {
+        match self {
+            Self::None | Self::Fixed(_) => us,
+            Self::Of { factor, .. } => (us as f64 * factor).ceil() as u64,
         }
     }
 }
 
-/// The share that must not be exceeded, and what makes an answer slow.
-fn limit_and_edge(rule: &Rule, basis: Basis) -> Option<(f64, Edge)> {
+/// Answers that are missing may all be lost at once by whoever copies the requests, for a moment: they show nothing
+/// before the third pane.
+fn trust(rule: &Rule) -> Trust {
+    match rule.metric {
+        Metric::MissingRate => Trust { clusters: 2.0, most_of_look: 8.0 },
+        _ => Trust { clusters: clusters::PRIOR, most_of_look: f64::INFINITY },
+    }
+}
+
+/// Classes that are told apart: labels, or bins, with null and all others.
+fn classes(spec: &PipelineSpec) -> usize {
+    let labels = match spec.labels.declared.len() {
+        0 => spec.labels.max,
+        declared => declared,
+    };
+    if spec.score_edges.is_empty() { labels + 2 } else { spec.score_edges.len() + 3 }
+}
+
+/// The share that must not be exceeded.
+fn limit_of(spec: &PipelineSpec, rule: &Rule) -> Option<f64> {
     Some(match rule.metric {
-        Metric::ErrorRate | Metric::NullRate | Metric::PredictionShift => (rule.value, Edge::None),
-        Metric::MatchRate => (1.0 - rule.value, Edge::None),
-        Metric::Latency { rank } => {
-            let quantile = f64::from(rank) / 100_000.0;
-            let edge = if rule.relative {
-                // Five minutes of looks: ten blocks of half a minute, or of three panes.
-                let looks_per_block = match basis {
-                    Basis::Vitals => 30,
-                    Basis::Panes => 3,
-                };
-                Edge::Of {
-                    reference: Reference::new(looks_per_block),
-                    quantile,
-                    factor: rule.value,
-                }
-            } else {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a latency"
-                )]
-                Edge::Fixed(rule.value as u64)
-            };
-            (1.0 - quantile, edge)
+        Metric::ErrorRate | Metric::NullRate | Metric::UnreadableRate | Metric::PredictionShift => {
+            rule.value
         }
+        // Of all requests, where only some are expected: those that aren't mirrored are missing by intent.
+        Metric::MissingRate => 1.0 - spec.mirrored * (1.0 - rule.value),
+        Metric::MatchRate => 1.0 - rule.value,
+        Metric::Latency { rank } => 1.0 - f64::from(rank) / 100_000.0,
         Metric::Accuracy => return None,
     })
+}
+
+fn edge_of(rule: &Rule, basis: Basis) -> Edge {
+    let Metric::Latency { rank } = rule.metric else { return Edge::None };
+    if rule.relative {
+        // Five minutes of looks: ten blocks of half a minute, or of three panes.
+        let looks_per_block = match basis {
+            Basis::Vitals => 30,
+            Basis::Panes => 3,
+        };
+        let reference = Reference::new(looks_per_block, f64::from(rank) / 100_000.0);
+        Edge::Of { reference, factor: rule.value }
+    } else {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a latency")]
+        Edge::Fixed(rule.value as u64)
+    }
 }

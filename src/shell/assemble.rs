@@ -46,6 +46,7 @@ pub fn drivers(
     let first = nonce(clock);
     let driver = |(worker, [tasks_log, evaluator_log]): (u64, [Box<dyn Log>; 2])| {
         let tables = Stage::new(&endpoints.output, &spec)?.logged();
+        super::output::release(&endpoints.output)?;
         let (signals, letters) = sinks(endpoints, false)?;
         let hands = Hands {
             tasks_log,

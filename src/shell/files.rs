@@ -1,4 +1,4 @@
-//! Records from files: JSON lines, plain, gzip or zstd, one file per partition.
+//! Records from files: JSON lines, plain, gzip or zstd, one file per partition: a copy of a file that is given beside it is refused.
 //!
 //! In: paths by input. Out: records whose offset is their line number. Holds: one block of lines in
 //! memory per file; no record has a time stamp of its own; an overlong line is a record that can't be
@@ -240,12 +240,65 @@ pub fn sources(
             }
         }
     }
+    for (name, files) in &by_name {
+        refuse_copies(name, files)?;
+    }
     match by_name.iter().find(|(_, files)| files.is_empty()) {
         Some((name, _)) => Err(SourceError::Files(format!(
             "`{name}` has no file: give --source {name}=FILE, or the folder of its {name}-*"
         ))),
         None => Ok(by_name),
     }
+}
+
+/// Endings that say how a file is packed, or that it is a copy.
+const PACKED_OR_COPIED: [&str; 9] = ["gz", "zst", "bak", "old", "orig", "tmp", "save", "swp", "~"];
+
+/// Each file stands for one partition: the same one twice, packed and unpacked, or with a copy of it,
+/// would count every request twice.
+fn refuse_copies(name: &str, files: &[PathBuf]) -> Result<(), SourceError> {
+    let mut seen: std::collections::BTreeMap<PathBuf, &Path> = std::collections::BTreeMap::new();
+    for path in files {
+        if let Some(other) = seen.insert(original(path), path) {
+            return Err(doubled(name, other, path));
+        }
+    }
+    Ok(())
+}
+
+fn doubled(name: &str, one: &Path, other: &Path) -> SourceError {
+    SourceError::Files(format!(
+        "`{name}` has two files for one partition: {} and {}; keep one of them, or name the right ones with \
+         --source {name}=FILE,…",
+        one.display(),
+        other.display()
+    ))
+}
+
+/// The path without what says that a file is packed or a copy: `primary-0.jsonl` for
+/// `primary-0.jsonl.gz`, `primary-0.jsonl~` and `primary-0 (copy).jsonl`.
+fn original(path: &Path) -> PathBuf {
+    let mut path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    while path
+        .extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| PACKED_OR_COPIED.contains(&end.to_ascii_lowercase().as_str()))
+    {
+        path.set_extension("");
+    }
+    let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default().to_owned();
+    let file = file.trim_end_matches('~');
+    let (stem, ending) = file.split_once('.').unwrap_or((file, ""));
+    let lower = stem.to_ascii_lowercase();
+    let copied = [" (", " copy", " - copy", "-copy", "_copy", "-backup", "_backup", "-bak", "_bak"];
+    let end = copied.iter().filter_map(|word| lower.find(word)).min().unwrap_or(stem.len());
+    let stem = stem.get(..end).unwrap_or(stem);
+    path.set_file_name(if ending.is_empty() {
+        stem.to_owned()
+    } else {
+        format!("{stem}.{ending}")
+    });
+    path
 }
 
 /// Files of an input in a folder, in the order of their partition numbers.
@@ -263,6 +316,11 @@ fn in_folder(folder: &Path, name: &str) -> Result<Vec<PathBuf>, SourceError> {
         files.push((number, path));
     }
     files.sort();
+    if let Some([(_, one), (_, other)]) =
+        files.windows(2).find(|pair| pair[0].0.is_some() && pair[0].0 == pair[1].0)
+    {
+        return Err(doubled(name, one, other));
+    }
     Ok(files.into_iter().map(|(_, path)| path).collect())
 }
 
@@ -313,6 +371,41 @@ mod tests {
                 ];
                 assert_eq!(read(&path, max), expected, "{}", path.display());
             }
+        }
+    }
+
+    #[test]
+    fn a_file_and_its_copy_are_refused_with_both_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["primary".to_owned()];
+        let folder = dir.path().display();
+        let first = dir.path().join("primary-0.jsonl");
+        std::fs::write(&first, "{}\n").unwrap();
+        std::fs::write(dir.path().join("primary-1.jsonl.gz"), "").unwrap();
+        assert_eq!(sources(&[format!("primary={folder}")], &names).unwrap()[0].1.len(), 2);
+        for copy in [
+            "primary-0.jsonl.gz",
+            "primary-0.jsonl.zst",
+            "primary-0.jsonl~",
+            "primary-0.jsonl.bak",
+            "primary-0.json",
+            "primary-00.jsonl",
+            "primary-0 (1).jsonl",
+            "primary-0 copy.jsonl",
+            "primary-0-copy.jsonl",
+            "primary-1.jsonl",
+        ] {
+            let path = dir.path().join(copy);
+            std::fs::write(&path, "{}\n").unwrap();
+            let refused = sources(&[format!("primary={folder}")], &names).unwrap_err().to_string();
+            assert!(refused.contains("two files for one partition"), "{copy}: {refused}");
+            assert!(refused.contains(copy), "{refused}");
+            std::fs::remove_file(path).unwrap();
+        }
+        for twice in [format!("{folder},{}", first.display()), format!("{0},{0}", first.display())]
+        {
+            let refused = sources(&[format!("primary={twice}")], &names).unwrap_err().to_string();
+            assert!(refused.contains("two files for one partition"), "{refused}");
         }
     }
 

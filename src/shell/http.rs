@@ -87,8 +87,8 @@ async fn why(State(published): State<Published>) -> Json<Value> {
     Json(published.read().why)
 }
 
-/// Always 200 for a known pipeline, so that a gate reads the verdict and not the status; without
-/// `?candidate=` that of the first one.
+/// Always 200 where the verdict is known, so that a gate reads the verdict and not the status; 503 where another
+/// process weighs this pipeline, so that a balancer asks that one; without `?candidate=` that of the first one.
 async fn verdict(
     State(published): State<Published>,
     Path(pipeline): Path<String>,
@@ -101,6 +101,14 @@ async fn verdict(
     let wanted = query.get("candidate").or_else(|| candidates.first()).cloned().unwrap_or_default();
     match verdicts.remove(&wanted) {
         Some(verdict) if pipeline == known => Json(verdict).into_response(),
+        _ if pipeline == known && candidates.is_empty() => {
+            let error = json!({
+                "error": "this process doesn't weigh the pipeline: the one that owns partition 0 does",
+                "evaluator": snapshot.why["evaluator"],
+            });
+            let retry = [(header::RETRY_AFTER, "1")];
+            (StatusCode::SERVICE_UNAVAILABLE, retry, Json(error)).into_response()
+        }
         _ => {
             let error = json!({
                 "error": format!("no candidate {wanted:?} of a pipeline {pipeline:?} here"),

@@ -4,6 +4,8 @@
 //! behind is read first; reading waits for no join: what drifts apart is parked and read again; a second of vitals is weighed each second; what isn't handed out to this
 //! process isn't read. Knows nothing of: how entries are kept.
 
+mod parked;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,7 @@ use super::retiming;
 use super::routed::by_partition;
 use super::source::Source;
 use super::stop::Stop;
+use super::transactions::Transactions;
 use crate::decide::words;
 use crate::engine::evaluator::Evaluator;
 use crate::engine::{self, Task};
@@ -29,8 +32,6 @@ use crate::model::time::{EventTime, Span};
 
 /// An input that gave nothing for so long is stuck: nobody waits for it.
 const STUCK: Duration = Duration::from_secs(2);
-/// A second cursor with so few records before it can draw level in a moment.
-const CLOSE: i64 = 16_384;
 /// How long the first cursor pauses for that.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait before a task is claimed again that another process claimed.
@@ -87,8 +88,9 @@ pub struct Until {
 /// What the loop remembers from round to round.
 struct Round {
     next_tick: EventTime,
-    /// End offsets known last, by task and input.
+    /// End offsets known last, by task and input, and what open transactions hide before them.
     ends: Vec<Vec<i64>>,
+    transactions: Transactions,
     asked: bool,
     /// The host's clock and the monotonic one, when the ends were asked for last.
     clocks: (EventTime, Instant),
@@ -137,6 +139,7 @@ impl Live<'_> {
         let mut round = Round {
             next_tick: self.clock.now().floor(SECOND).plus(SECOND),
             ends: vec![vec![0; inputs]; self.driver.partitions as usize],
+            transactions: Transactions::default(),
             asked: false,
             clocks: (self.clock.now(), monotonic()),
             heard: monotonic(),
@@ -307,20 +310,15 @@ impl Live<'_> {
 
     fn read(&mut self, partition: u32, input: usize, now: EventTime) -> Result<usize> {
         let Some(task) = self.driver.task_mut(partition) else { return Ok(0) };
-        let max = match &self.until {
-            None => BATCH,
-            Some(until) => {
-                let left = until.ends[partition as usize][input] - task.position(input);
-                usize::try_from(left).unwrap_or(0).min(BATCH)
-            }
-        };
+        let end = self.until.as_ref().map_or(i64::MAX, |u| u.ends[partition as usize][input]);
+        let max = usize::try_from(end - task.position(input)).unwrap_or(0).min(BATCH);
         if max == 0 || task.awaits(input) {
             return Ok(0);
         }
         let mut take = |records: &[crate::model::record::Record<'_>]| {
             task.handle(engine::Input::Records { input, records, read_at: Some(now) });
         };
-        let read = self.source.drain(input, partition, max, &mut take)?;
+        let read = self.source.drain_before(input, partition, (max, end), &mut take)?;
         self.driver.counters.read(input, read);
         Ok(read)
     }
@@ -353,80 +351,12 @@ impl Live<'_> {
         };
         is_past
             && inputs.iter().any(|&other| {
+                let end = round.ends[partition as usize][other];
                 task.max(other).plus(lead.half()) < task.max(input)
                     && self.source.position(other, partition)
-                        < round.ends[partition as usize][other]
+                        < round.transactions.readable(partition, other, end)
                     && moves(other)
             })
-    }
-
-    /// Reads on behind the first cursors, and takes back what is caught up with.
-    fn read_parked(&mut self, round: &mut Round) -> Result<usize> {
-        let mut read = 0;
-        let feeds = self.driver.spec.feeds.clone();
-        for partition in round.assigned.clone().unwrap_or_default() {
-            self.begin_catching_up(partition, false, round)?;
-            let Some(second) = &mut round.second else { continue };
-            let Some((behind, ahead)) = self.driver.behind_mut(partition) else { continue };
-            for input in feeds.of(usize::from(behind.comparison)) {
-                let left = ahead.position(input) - behind.task.position(input);
-                let max = usize::try_from(left).unwrap_or(0).min(BATCH);
-                if max == 0 {
-                    continue;
-                }
-                let mut take = |records: &[crate::model::record::Record<'_>]| {
-                    behind.task.handle(engine::Input::Records { input, records, read_at: None });
-                };
-                read += second.drain(input, partition, max, &mut take)?;
-            }
-            let left = behind.task.lies_behind(ahead, behind.comparison);
-            let is_close = left < CLOSE;
-            if self.driver.take_back(partition) {
-                tracing::info!(partition, "A parked comparison is caught up with.");
-                second.end(partition);
-                round.waits.remove(&partition);
-            } else if is_close {
-                round.waits.entry(partition).or_insert_with(monotonic);
-            }
-        }
-        if let Some(second) = &mut round.second {
-            second.pump()?;
-        }
-        Ok(read)
-    }
-
-    fn begin_catching_up(&mut self, partition: u32, at_all: bool, round: &mut Round) -> Result<()> {
-        let Some((comparison, offsets)) = self.driver.catch_up(partition, at_all) else {
-            return Ok(());
-        };
-        tracing::info!(partition, comparison, "Catching up with a parked comparison.");
-        if round.second.is_none() {
-            round.second = Some((self.reopen)().context("open the inputs a second time")?);
-        }
-        let Some(second) = &mut round.second else { return Ok(()) };
-        if self.driver.accepts_loss() {
-            let gaps = second.gaps(partition, &offsets, &[])?;
-            if !gaps.is_empty() && self.driver.lose_parked(partition, &gaps) {
-                let said =
-                    "Records of a parked comparison are gone; it goes on without them, marked.";
-                tracing::warn!(partition, comparison, "{said}");
-                return Ok(());
-            }
-        }
-        second.begin(partition, &offsets, &[])?;
-        Ok(())
-    }
-
-    /// At the end of bounded inputs everything is caught up with, however far the arms are apart.
-    fn nothing_is_parked(&mut self, round: &mut Round) -> Result<bool> {
-        self.driver.never_park();
-        let mut none = true;
-        for partition in self.driver.partitions_owned() {
-            self.begin_catching_up(partition, true, round)?;
-            let parked = self.driver.task(partition).is_some_and(|t| t.parked().next().is_some());
-            none &= !parked;
-        }
-        Ok(none)
     }
 
     /// Asks for end offsets, and tells tasks which of their inputs stand at their end.
@@ -438,6 +368,14 @@ impl Live<'_> {
         }
         for &(input, partition, end) in &answer.ends {
             round.ends[partition as usize][input] = end;
+        }
+        round.transactions.see(answer.open);
+        let is_bounded = self.until.is_some();
+        for news in round.transactions.news(&self.driver.spec, answer.confirmed, is_bounded) {
+            tracing::info!("{news}");
+        }
+        if is_bounded {
+            round.transactions.end(&self.driver.spec)?;
         }
         let stepped = self.clock.stepped(round.clocks);
         round.clocks = (self.clock.now(), monotonic());
@@ -451,7 +389,7 @@ impl Live<'_> {
             return Ok(());
         }
         round.doubts_clock &= !self.is_record_near(round.clocks.0);
-        if round.doubts_clock || self.until.is_some() {
+        if round.doubts_clock || is_bounded {
             return Ok(());
         }
         let owned = self.driver.partitions_owned();
@@ -512,9 +450,10 @@ impl Live<'_> {
 
     fn commit(&mut self) {
         let inputs = self.driver.spec.inputs();
-        let owned = self.driver.owned();
+        let live = &*self;
+        let owned = live.driver.owned();
         let positions: Vec<(usize, u32, i64)> = owned
-            .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, task.position(i))))
+            .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, live.position(task, n, i))))
             .collect();
         match &self.share {
             Share::Group(membership) => {
@@ -522,6 +461,11 @@ impl Live<'_> {
             }
             Share::Fixed(_) => self.source.commit(&positions),
         }
+    }
+
+    /// Up to where an input was read, with the markers of transactions, which no task ever sees.
+    fn position(&self, task: &Task, partition: u32, input: usize) -> i64 {
+        task.position(input).max(self.source.position(input, partition))
     }
 
     /// The last event time of all workers, once each of them has read to its ends.
@@ -585,6 +529,7 @@ impl Live<'_> {
         let round = Round {
             next_tick: EventTime::START,
             ends: Vec::new(),
+            transactions: Transactions::default(),
             asked: false,
             clocks: (EventTime::START, monotonic()),
             heard: monotonic(),
@@ -612,7 +557,7 @@ impl Live<'_> {
                 .into(),
             spec: Some(std::sync::Arc::clone(spec)),
             verdicts: spec.candidates.iter().enumerate().filter_map(verdict).collect(),
-            why: why(self.driver, round, now),
+            why: why(self, round, now),
             counters: self.driver.counters.clone(),
             tasks: self.driver.owned().map(|(_, task)| task.status()).collect(),
             weighed_to,
@@ -621,8 +566,33 @@ impl Live<'_> {
     }
 }
 
+/// How an input stands in its topic.
+struct Stands {
+    /// Up to where it was read.
+    position: i64,
+    /// Its end, if it is known.
+    end: Option<i64>,
+    /// Since when a transaction hides what lies between.
+    hidden: Option<EventTime>,
+}
+
+impl Stands {
+    /// Each input of a task.
+    fn of(live: &Live<'_>, round: &Round, partition: u32, task: &Task) -> Vec<Self> {
+        let ends = round.ends.get(partition as usize);
+        let of = |input: usize| {
+            let position = live.position(task, partition, input);
+            let hidden = round.transactions.before(partition, input, position);
+            let end = ends.and_then(|ends| ends.get(input)).copied();
+            Self { position, end, hidden: hidden.map(|open| open.since) }
+        };
+        (0..task.inputs()).map(of).collect()
+    }
+}
+
 /// Per task what it waits for.
-fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
+fn why(live: &Live<'_>, round: &Round, now: EventTime) -> Value {
+    let driver = &*live.driver;
     let spec = &driver.spec;
     let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
     let weighed =
@@ -631,7 +601,9 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
         let mut said = json!({ "task": partition, "epoch": holding.epoch() });
         match driver.task(partition) {
             None => said["waits_for"] = json!("its claim to come back through the log"),
-            Some(task) => explain(spec, task, round.ends.get(partition as usize), &mut said),
+            Some(task) => {
+                explain(spec, task, &Stands::of(live, round, partition, task), &mut said);
+            }
         }
         said
     });
@@ -648,6 +620,9 @@ fn why(driver: &Driver, round: &Round, now: EventTime) -> Value {
         },
         "weighed_to": spec.candidates.iter().enumerate().map(|(at, name)| {
             (name.clone(), json!(weighed(at)))
+        }).collect::<serde_json::Map<_, _>>(),
+        "troubles": spec.candidates.iter().enumerate().filter_map(|(at, name)| {
+            Some((name.clone(), driver.evaluator()?.verdict(at)?["troubles"].take()))
         }).collect::<serde_json::Map<_, _>>(),
         "log_bytes": driver.log_bytes(),
         "tasks": tasks.collect::<Vec<_>>(),
@@ -667,7 +642,7 @@ fn whose_rules(file: &PipelineSpec, in_force: &PipelineSpec) -> String {
 }
 
 /// What a task waits for.
-fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut Value) {
+fn explain(spec: &PipelineSpec, task: &Task, stands: &[Stands], said: &mut Value) {
     let time = |t: EventTime| (EventTime::START < t).then(|| words::time(t));
     let status = task.status();
     said["read_again"] = read_again(status.read_again());
@@ -676,11 +651,13 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
         .inputs
         .iter()
         .enumerate()
-        .map(|(input, seen)| {
+        .zip(stands)
+        .map(|((input, seen), stands)| {
             json!({
                 "arm": metrics::feed_name(spec, input),
-                "position": seen.position,
-                "end": ends.and_then(|ends| ends.get(input)),
+                "position": stands.position,
+                "end": stands.end,
+                "transaction_open_since": stands.hidden.map(words::time),
                 "reads_again_to": seen.reads_again_to.filter(|to| seen.position < *to),
                 "read_again": read_again(seen.read_again),
                 "time": time(seen.max),
@@ -703,7 +680,7 @@ fn explain(spec: &PipelineSpec, task: &Task, ends: Option<&Vec<i64>>, said: &mut
                 "because": if seen.parked {
                 "its arms are too far apart: parked, and caught up with when they are near again".to_owned()
             } else {
-                because(task, input, ends.and_then(|e| e.get(seen.held_by)))
+                because(task, input, stands.get(seen.held_by))
             },
                 "open_rows": seen.open_rows,
                 "parked": seen.parked,
@@ -720,7 +697,7 @@ fn read_again(seen: engine::ReadAgain) -> Value {
     }
 }
 
-fn because(task: &Task, input: &engine::InputStatus, end: Option<&i64>) -> String {
+fn because(task: &Task, input: &engine::InputStatus, stands: Option<&Stands>) -> String {
     let engine::ReadAgain { records, left } = input.read_again;
     if left != 0 {
         let (left, records) = (words::count(left), words::count(records));
@@ -729,7 +706,12 @@ fn because(task: &Task, input: &engine::InputStatus, end: Option<&i64>) -> Strin
         )
     } else if input.waiting != 0 {
         format!("{} records are ahead of time and wait to be believed", input.waiting)
-    } else if end.is_some_and(|end| input.position < *end) {
+    } else if let Some(since) = stands.and_then(|stands| stands.hidden) {
+        let since = words::time(since);
+        format!(
+            "a transaction is open since {since}: its records aren't visible yet, time waits for them"
+        )
+    } else if stands.is_some_and(|s| s.end.is_some_and(|end| s.position < end)) {
         "it has records that aren't read yet".to_owned()
     } else if input.max == EventTime::START {
         "nothing has come yet; time passes when it has stood at its end for idle_after".to_owned()

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use crate::engine::{InputStatus, TaskStatus};
 use crate::model::bucket::{Buckets, Unreadable};
 use crate::model::entry::Entry;
+use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::rule::Action;
 use crate::model::spec::PipelineSpec;
@@ -52,6 +53,7 @@ pub struct Counters {
     /// By candidate, of closed panes: the primary's and its own.
     buckets: BTreeMap<u8, (Buckets, Buckets)>,
     decisions: BTreeMap<(u8, Action), u64>,
+    notices: BTreeMap<(u8, String), u64>,
     last_window: BTreeMap<u8, WindowRow>,
 }
 
@@ -92,6 +94,11 @@ impl Counters {
         (self.unreadable.values().sum(), self.records.iter().sum())
     }
 
+    /// Counts what people were told that keeps a candidate from being judged.
+    pub fn noticed(&mut self, notice: &Notice) {
+        *self.notices.entry((notice.comparison, notice.kind.clone())).or_default() += 1;
+    }
+
     /// Counts a decision.
     pub fn decided(&mut self, row: &DecisionRow) {
         *self.decisions.entry((row.comparison, row.action)).or_default() += 1;
@@ -130,6 +137,7 @@ impl Counters {
             unreadable,
             buckets,
             decisions,
+            notices,
             last_window,
         } = other;
         for (input, count) in records.iter().enumerate() {
@@ -164,6 +172,9 @@ impl Counters {
         }
         for (decision, count) in decisions {
             *self.decisions.entry(*decision).or_default() += count;
+        }
+        for (notice, count) in notices {
+            *self.notices.entry(notice.clone()).or_default() += count;
         }
         for row in last_window.values() {
             let last = self.last_window.get(&row.comparison);
@@ -345,6 +356,13 @@ fn decisions(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
             shown.count(&labels, count);
         }
     }
+    let help = "Troubles and blind rules that were told, by kind.";
+    let told = out.counter("parallax_notices", help);
+    for (comparison, candidate) in (0_u8..).zip(&spec.candidates) {
+        for ((_, kind), count) in counters.notices.iter().filter(|((of, _), _)| *of == comparison) {
+            told.count(&[pipeline, ("candidate", candidate.as_str()), ("kind", kind)], *count);
+        }
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' values are doubles")]
@@ -381,6 +399,11 @@ fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[TaskStatus]) {
     };
     by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
     by_arm("parallax_waiting_records", "Records that wait as leaps in time.", |i| i.waiting);
+    by_arm(
+        "parallax_vitals_displaced_ids",
+        "Ids that vitals had to forget too early to tell copies of theirs, since the task was taken over.",
+        |i| usize::try_from(i.displaced_ids).unwrap_or(usize::MAX),
+    );
     by_arm(
         "parallax_recovery_records_left",
         "Records that an earlier owner had read and that aren't read again yet.",

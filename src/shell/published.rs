@@ -119,7 +119,7 @@ fn both(mut ours: Value, mut theirs: Value) -> Value {
         return if ours.is_null() { theirs } else { ours };
     }
     if theirs["evaluator"]["here"] == true {
-        for field in ["evaluator", "weighed_to"] {
+        for field in ["evaluator", "weighed_to", "troubles"] {
             ours[field] = theirs[field].take();
         }
     }

@@ -13,12 +13,15 @@ use crate::engine;
 use crate::model::record::Record;
 use crate::model::time::{EventTime, Span};
 
-/// Records of one input and partition that are taken at once.
-const BATCH: usize = 256;
+/// So many records are read between two looks at what they lead to.
+const SETTLE_EVERY: u64 = 64;
 /// A cut each second of event time.
 const SECOND: Span = Span::from_secs(1);
 
 /// Reads everything; `progress` is told how many records were read.
+///
+/// Records are taken one by one, always of the input that is furthest behind, so that a second of event time holds
+/// the same records however sparse they are.
 ///
 /// # Errors
 /// What the world refused.
@@ -34,26 +37,19 @@ pub fn run(
     let mut ended = vec![vec![false; inputs]; driver.partitions as usize];
     begin(driver, source)?;
     while !stop.is_set() {
-        // One batch of the input that is furthest behind of all tasks.
-        let next = driver
-            .owned()
-            .flat_map(|(number, task)| (0..inputs).map(move |input| (number, task, input)))
-            .filter(|&(number, _, input)| !ended[number as usize][input])
-            .min_by_key(|&(number, task, input)| {
-                (task.max(input), task.position(input), number, input)
-            })
-            .map(|(number, _, input)| (number, input));
-        let Some((number, input)) = next else { break };
+        let Some((number, input)) = furthest_behind(driver, &ended) else { break };
         let Some(task) = driver.task_mut(number) else { break };
         let mut take = |records: &[Record<'_>]| {
             task.handle(engine::Input::Records { input, records, read_at: None });
         };
-        let read = source.drain(input, number, BATCH, &mut take)?;
+        let read = source.drain(input, number, 1, &mut take)?;
         ended[number as usize][input] = read == 0;
         total += read as u64;
         driver.counters.read(input, read);
-        driver.settle()?;
         let now = lowest(driver, &ended).floor(SECOND);
+        if total.is_multiple_of(SETTLE_EVERY) || cut < now || read == 0 {
+            driver.settle()?;
+        }
         if cut < now {
             if cut != EventTime::START {
                 driver.tick(now)?;
@@ -63,8 +59,19 @@ pub fn run(
         }
     }
     progress(total);
+    driver.settle()?;
     driver.tick(cut.plus(SECOND))?;
     driver.finish()
+}
+
+/// Of all inputs of all tasks that have more to read the one that is furthest behind in time.
+fn furthest_behind(driver: &Driver, ended: &[Vec<bool>]) -> Option<(u32, usize)> {
+    let open = driver.owned().flat_map(|(number, task)| {
+        let ended = &ended[number as usize];
+        let open = ended.iter().enumerate().filter(|(_, ended)| !**ended);
+        open.map(move |(input, _)| (task.max(input), task.position(input), number, input))
+    });
+    open.min().map(|(_, _, number, input)| (number, input))
 }
 
 /// Starts to read what has begun.

@@ -5,7 +5,7 @@
 //! records. Knows nothing of: what kind of source lies behind it.
 
 use super::clock::HostClock;
-use super::source::{Ends, Gap, Source, SourceError, Take};
+use super::source::{Ends, Gap, Open, Source, SourceError, Take};
 use crate::model::feeds::Feeds;
 
 /// The one task of a routed pipeline.
@@ -132,6 +132,17 @@ impl<S: Source> Source for Routed<S> {
         self.inner.drain(arm, partition, max, take)
     }
 
+    fn drain_before(
+        &mut self,
+        input: usize,
+        _: u32,
+        limit: (usize, i64),
+        take: &mut Take<'_>,
+    ) -> Result<usize, SourceError> {
+        let (arm, partition) = self.place(input);
+        self.inner.drain_before(arm, partition, limit, take)
+    }
+
     fn position(&self, input: usize, _: u32) -> i64 {
         let (arm, partition) = self.place(input);
         self.inner.position(arm, partition)
@@ -142,9 +153,16 @@ impl<S: Source> Source for Routed<S> {
     }
 
     fn take_ends(&mut self) -> Result<Option<Ends>, SourceError> {
-        let Some(Ends { confirmed, ends }) = self.inner.take_ends()? else { return Ok(None) };
+        let Some(Ends { confirmed, ends, open }) = self.inner.take_ends()? else {
+            return Ok(None);
+        };
         let of = |(arm, partition, end)| Some((self.feed(arm, partition)?, TASK, end));
-        Ok(Some(Ends { confirmed, ends: ends.into_iter().filter_map(of).collect() }))
+        let of_open = |open: Open| {
+            Some(Open { input: self.feed(open.input, open.partition)?, partition: TASK, ..open })
+        };
+        let ends = ends.into_iter().filter_map(of).collect();
+        let open = open.into_iter().filter_map(of_open).collect();
+        Ok(Some(Ends { confirmed, ends, open }))
     }
 
     fn pump(&mut self) -> Result<(), SourceError> {
@@ -212,7 +230,9 @@ mod tests {
         }
         fn take_ends(&mut self) -> Result<Option<Ends>, SourceError> {
             let confirmed = crate::model::time::EventTime::START;
-            Ok(Some(Ends { confirmed, ends: vec![(0, 1, 11), (1, 0, 20), (1, 2, 22)] }))
+            let open = Open { input: 1, partition: 2, stable: 9, since: confirmed, hangs: false };
+            let ends = vec![(0, 1, 11), (1, 0, 20), (1, 2, 22)];
+            Ok(Some(Ends { confirmed, ends, open: vec![open] }))
         }
         fn pump(&mut self) -> Result<(), SourceError> {
             Ok(())
@@ -233,7 +253,12 @@ mod tests {
         assert_eq!(routed.inner.0, expected);
         assert_eq!(routed.gaps(0, &[0; 5], &[]).unwrap(), [Gap { input: 4, first: 9, end: 10 }]);
         assert_eq!(routed.position(3, 0), 101);
-        assert_eq!(routed.take_ends().unwrap().unwrap().ends, [(1, 0, 11), (2, 0, 20), (4, 0, 22)]);
+        let Ends { ends, open, .. } = routed.take_ends().unwrap().unwrap();
+        assert_eq!(ends, [(1, 0, 11), (2, 0, 20), (4, 0, 22)]);
+        assert_eq!(
+            open.iter().map(|o| (o.input, o.partition, o.stable)).collect::<Vec<_>>(),
+            [(4, 0, 9)]
+        );
         assert_eq!(by_partition(&feeds, &[(3, 0, 6)]), [(1, 1, 6)]);
         assert_eq!(by_feed(&feeds, &[vec![1, 2], vec![3, 4], vec![0, 5]]), [[1, 3, 2, 4, 5]]);
     }

@@ -16,8 +16,25 @@ pub type Take<'t> = dyn FnMut(&[Record<'_>]) + 't;
 pub struct Ends {
     /// Host time just before they were asked for.
     pub confirmed: EventTime,
-    /// (input, partition, end offset).
+    /// (input, partition, end offset): after everything that is written, also what can't be read yet.
     pub ends: Vec<(usize, u32, i64)>,
+    /// Where an open transaction hides what is before the end.
+    pub open: Vec<Open>,
+}
+
+/// A transaction that is neither committed nor aborted: nothing behind its first record can be read yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Open {
+    /// The input that it writes to.
+    pub input: usize,
+    /// The input's partition.
+    pub partition: u32,
+    /// The first offset that can't be read.
+    pub stable: i64,
+    /// Since when it has been seen.
+    pub since: EventTime,
+    /// It is open for longer than the brokers allow any transaction to be.
+    pub hangs: bool,
 }
 
 /// An input that no longer holds what is to be read.
@@ -47,6 +64,16 @@ pub enum SourceError {
     /// Topics don't fit.
     #[error("read the input topics: {0}")]
     Topics(String),
+    /// A topic to write to isn't there, or refuses.
+    #[error("write {what} to {topic}: {reason}")]
+    Outlet {
+        /// Topic.
+        topic: String,
+        /// What is written there.
+        what: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Another process of the pipeline reads topics that only one may read.
     #[error(
         "another process runs this pipeline: inputs that aren't co-partitioned are one task in one process, and \
@@ -131,6 +158,20 @@ pub trait Source {
         max: usize,
         take: &mut Take<'_>,
     ) -> Result<usize, SourceError>;
+
+    /// The same, of records before an offset only: `max` alone won't do where offsets have holes.
+    ///
+    /// # Errors
+    /// Reading can't go on.
+    fn drain_before(
+        &mut self,
+        input: usize,
+        partition: u32,
+        (max, _before): (usize, i64),
+        take: &mut Take<'_>,
+    ) -> Result<usize, SourceError> {
+        self.drain(input, partition, max, take)
+    }
 
     /// The offset up to which everything was handed out.
     fn position(&self, input: usize, partition: u32) -> i64;

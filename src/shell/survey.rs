@@ -80,7 +80,7 @@ impl InputSurvey {
     /// Records that a new owner reads before it stands at the end.
     #[must_use]
     pub fn horizon(&self) -> Option<u64> {
-        let Bounds { first, end } = self.bounds?;
+        let Bounds { first, end, .. } = self.bounds?;
         Some(u64::try_from(end - self.resumes_at.max(first)).unwrap_or(0))
     }
 
@@ -166,6 +166,7 @@ impl Survey {
                 let topic = pipeline.endpoints.topics.get(spec.feeds.arm(at));
                 let partition = spec.feeds.partition(at).unwrap_or(partition);
                 problems.extend(topic.and_then(|topic| lost(topic, partition, *input)));
+                problems.extend(topic.and_then(|topic| hidden(topic, partition, *input)));
             }
         }
         Ok(Self { spec, tasks, evaluator, problems })
@@ -209,7 +210,7 @@ fn does_else(spec: &PipelineSpec, task: &TaskSurvey) -> Option<u64> {
 /// What of an input is gone that a new owner would read.
 fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
     let InputSurvey { resumes_at, read_to, bounds } = input;
-    let Bounds { first, end } = bounds?;
+    let Bounds { first, written: end, .. } = bounds?;
     let was_read = resumes_at != 0 || read_to != 0;
     if was_read && resumes_at < first {
         return Some(format!(
@@ -222,6 +223,16 @@ fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
         format!(
             "{topic}/{partition} ends at {end}, and was read up to {needed}: it was truncated or recreated; a new \
              owner stops there, but for `run --accept-loss`"
+        )
+    })
+}
+
+fn hidden(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
+    let Bounds { end, written, .. } = input.bounds?;
+    (end < written).then(|| {
+        format!(
+            "{topic}/{partition}: a transaction is open: what lies from {end} to {written} isn't visible yet, time \
+             waits for it"
         )
     })
 }

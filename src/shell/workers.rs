@@ -12,6 +12,7 @@ use super::assemble;
 use super::clock::HostClock;
 use super::driver::{Driver, Observer};
 use super::kafka::membership::Membership;
+use super::kafka::outlets::check_outlets;
 use super::kafka::sample;
 use super::kafka::source::KafkaSource;
 use super::live::{Live, Share, Until};
@@ -60,6 +61,7 @@ impl Workers<'_> {
     pub fn run(&self) -> Result<()> {
         let topics = &self.pipeline.endpoints.topics;
         let source = KafkaSource::connect(self.kafka, topics)?;
+        check_outlets(self.kafka, &self.pipeline.endpoints)?;
         let counts = source.counts().to_vec();
         let spec = sample::with_feeds(self.kafka, topics, &counts, &self.pipeline.spec)?;
         let feeds = &spec.feeds;

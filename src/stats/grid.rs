@@ -56,6 +56,17 @@ impl RateGrid {
         std::array::from_fn(|j| k * self.log_odds[j] - n * self.log_scale[j])
     }
 
+    /// Returns −k ln μⱼ − n ln(1 − q₀ + q₀/μⱼ): the same against "event probability ≥ limit".
+    ///
+    /// It is [`RateGrid::increment`] of the non-events among the total at the limit's complement.
+    pub fn increment_below(&self, events: u64, total: u64) -> [f64; 7] {
+        debug_assert!(events <= total, "events are among the total");
+        let (k, n) = (events.min(total) as f64, total as f64);
+        std::array::from_fn(|j| {
+            -k * self.log_odds[j] - n * log_scale(self.limit, 1.0 / MULTIPLIERS[j])
+        })
+    }
+
     /// Returns the log evidence of all observations so far: the log mean of their e-values.
     pub fn log_e(&self, events: u64, total: u64) -> f64 {
         log_mean_exp(&self.increment(events, total))
@@ -124,6 +135,22 @@ pub fn sample_needed(limit: f64, rate: f64, log_threshold: f64, z_power: f64) ->
     (0.0 < gain && needed.is_finite()).then_some(needed)
 }
 
+/// Returns how many observations the grid as a whole needs, which is what is in use.
+///
+/// [`sample_needed`] reckons with one odds ratio, the true one; the mean over the grid holds a
+/// seventh of the evidence of its best point, so ln 7 more has to be shown. Say this number to
+/// users, and keep [`sample_needed`] for evidence at a single odds ratio.
+pub fn sample_needed_by_grid(
+    limit: f64,
+    rate: f64,
+    log_threshold: f64,
+    z_power: f64,
+) -> Option<f64> {
+    let price = (MULTIPLIERS.len() as f64).ln();
+    let is_asked = 0.0 < log_threshold;
+    is_asked.then(|| sample_needed(limit, rate, log_threshold + price, z_power)).flatten()
+}
+
 fn is_probability(value: f64) -> bool {
     0.0 < value && value < 1.0
 }
@@ -135,7 +162,9 @@ fn log_scale(limit: f64, multiplier: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOG_E_MIN, MULTIPLIERS, RateGrid, log_mean_exp, sample_needed};
+    use super::{
+        LOG_E_MIN, MULTIPLIERS, RateGrid, log_mean_exp, sample_needed, sample_needed_by_grid,
+    };
     use proptest::array;
     use proptest::prelude::{prop_assert, proptest};
 
@@ -194,7 +223,29 @@ mod tests {
         close(always, 3.0 / (10.0_f64.ln() - 1.45_f64.ln()), 1e-9);
     }
 
+    #[test]
+    fn the_grid_has_its_price() {
+        let alone = sample_needed(0.05, 0.3, 18.0 + 7.0_f64.ln(), 0.8).expect("a need");
+        close(sample_needed_by_grid(0.05, 0.3, 18.0, 0.8).expect("a need"), alone, 1e-9);
+        assert_eq!(sample_needed_by_grid(0.05, 0.3, 0.0, 0.8), None);
+        assert_eq!(sample_needed_by_grid(0.05, 0.05, 18.0, 0.8), None);
+    }
+
     proptest! {
+        /// Below a limit is above the complement's, for what didn't happen.
+        #[test]
+        fn below_is_above_from_the_other_side(
+            limit in 0.001_f64..0.999,
+            counts in array::uniform2(0_u64..1_000_000_000),
+        ) {
+            let [k, rest] = counts;
+            let below = RateGrid::exceeds(limit).expect("a limit").increment_below(k, k + rest);
+            let other = RateGrid::exceeds(1.0 - limit).expect("a limit").increment(rest, k + rest);
+            for j in 0..MULTIPLIERS.len() {
+                prop_assert!((below[j] - other[j]).abs() <= 1e-14 * (k + rest) as f64 + 1e-12);
+            }
+        }
+
         /// The expectation of an e-value, summed over all outcomes, is at most 1 under the null.
         #[test]
         fn the_mean_e_value_is_at_most_one(

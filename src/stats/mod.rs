@@ -4,10 +4,24 @@
 //! Holds: the same input gives the same output, states merge or advance in a stated way, and what
 //! can't be known is `None` or no evidence. Knows nothing of: models, requests, rules or time.
 
+pub mod attribution;
+pub mod betting;
+pub mod block_min;
+pub mod change_prior;
 pub mod detector;
+pub mod ebh;
 pub mod grid;
 pub mod histogram;
+pub mod kernel;
 mod layout;
+mod log_sum;
+pub mod onset_set;
+pub mod overdispersion;
 pub mod proportion;
+pub mod quantile_cs;
 pub mod shift;
+pub mod shift_betting;
 pub mod special;
+pub mod spending;
+pub mod sr;
+pub mod tempered;

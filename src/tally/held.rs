@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use hashbrown::HashTable;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::key::{Key, Place};
+use crate::model::key::{Key, Place, Worth, hash_of, short};
 use crate::model::observation::{Answer, DIMENSIONS_MAX, Observation};
 use crate::model::time::EventTime;
 use crate::model::times::Times;
@@ -52,6 +52,17 @@ enum Kind {
     Label,
     Number,
     Unreadable,
+    Override,
+}
+
+impl Kind {
+    const fn worth(self) -> Worth {
+        match self {
+            Self::Failed | Self::Null | Self::Label | Self::Number => Worth::Answer,
+            Self::Unreadable => Worth::Unreadable,
+            Self::Override => Worth::Override,
+        }
+    }
 }
 
 const NO_LATENCY: u32 = u32::MAX;
@@ -63,8 +74,8 @@ impl Held {
         Self { times, panes: BTreeMap::new() }
     }
 
-    /// Keeps an observation.
-    pub fn insert(&mut self, offset: i64, observation: &Observation<'_>) {
+    /// Keeps an observation; `id` is the hash of its request id.
+    pub fn insert(&mut self, offset: i64, id: u128, observation: &Observation<'_>) {
         let pane = self.panes.entry(self.times.pane_of(observation.time)).or_default();
         let mut segments = [0; DIMENSIONS_MAX];
         for (slot, value) in segments.iter_mut().zip(&observation.segments) {
@@ -80,7 +91,7 @@ impl Held {
         let latency = observation.latency_us.and_then(|us| u32::try_from(us).ok());
         let (text_at, text_len) = pane.keep(&observation.request_id);
         pane.records.push(Record {
-            id: xxh3_128(observation.request_id.as_bytes()),
+            id,
             time: observation.time,
             offset,
             number,
@@ -96,9 +107,19 @@ impl Held {
 
     /// Notes that the record of this id couldn't be read.
     pub fn insert_unreadable(&mut self, offset: i64, request_id: &str, time: EventTime) {
+        self.note(Kind::Unreadable, offset, request_id, time);
+    }
+
+    /// Notes that the assignment of this id was forced.
+    pub fn insert_override(&mut self, offset: i64, request_id: &str, time: EventTime) {
+        self.note(Kind::Override, offset, request_id, time);
+    }
+
+    /// Keeps a record that answers nothing.
+    fn note(&mut self, kind: Kind, offset: i64, request_id: &str, time: EventTime) {
         let pane = self.panes.entry(self.times.pane_of(time)).or_default();
         pane.records.push(Record {
-            id: xxh3_128(request_id.as_bytes()),
+            id: hash_of(request_id),
             time,
             offset,
             number: 0.0,
@@ -108,7 +129,7 @@ impl Held {
             version: 0,
             segments: [0; DIMENSIONS_MAX],
             text_len: 0,
-            kind: Kind::Unreadable,
+            kind,
         });
     }
 
@@ -127,11 +148,12 @@ impl Held {
         self.panes.range(from..to).map(|(start, _)| *start)
     }
 
-    /// First and last offset of a pane's records, if it holds any.
+    /// First and last offset of a pane's answers, if it holds any.
     #[must_use]
     pub fn offsets(&self, pane: EventTime) -> Option<(i64, i64)> {
-        let records = &self.panes.get(&pane)?.records;
-        let offsets = || records.iter().map(|record| record.offset);
+        let answers = self.panes.get(&pane)?.records.iter();
+        let answers = answers.filter(|record| record.kind.worth() == Worth::Answer);
+        let offsets = || answers.clone().map(|record| record.offset);
         Some((offsets().min()?, offsets().max()?))
     }
 
@@ -152,7 +174,7 @@ impl Held {
                         feed,
                         offset: record.offset,
                         id: record.id,
-                        unreadable: record.kind == Kind::Unreadable,
+                        worth: record.kind.worth(),
                         place: Place { pane: at, index },
                     });
                 }
@@ -241,9 +263,8 @@ impl<'h> View<'h> {
 
     /// A stable hash of the request id.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half of a hash is meant")]
     pub const fn hash(&self) -> u64 {
-        self.record.id as u64
+        short(self.record.id)
     }
 
     /// Event time.
@@ -303,7 +324,13 @@ impl<'h> View<'h> {
     /// The model's version; empty if unknown.
     #[must_use]
     pub fn version(&self) -> &'h str {
-        self.pane.words.text(self.record.version)
+        self.version_word().text
+    }
+
+    /// The same as a word of its pane; number 0 if unknown.
+    #[must_use]
+    pub fn version_word(&self) -> Word<'h> {
+        self.word(self.record.version)
     }
 
     fn word(&self, number: u32) -> Word<'h> {

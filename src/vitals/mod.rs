@@ -1,39 +1,64 @@
-//! Counts each second as records are decoded, before any join or waiting.
+//! Counts each second what passes its input's clock, before any join.
 //!
-//! In: observations of one input in offset order. Out: `ArmVitals` of the records since the last
-//! flush. Holds: a record is counted once however often it is read, because only offsets at or after
-//! the logged end are counted; only declared segment values are told apart. Knows nothing of:
-//! lateness, duplicates, the other arm.
+//! In: observations of one input as they pass, and records that couldn't be read as they are read. Out:
+//! `ArmVitals` since the last flush. Holds: a record is counted once however often it is read, because one
+//! is counted only if the record with which it passed lies at or after the logged end, and a re-read lets it
+//! pass with the same; what is late, overridden or a copy never gets to the counts; model versions are told
+//! apart, and of segment values the declared ones. Knows nothing of: the other arm, the clock itself.
+
+pub mod recent;
 
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
 use crate::model::arm::Assignment;
-use crate::model::entry::{ArmVitals, VitalCounts, offer_slowest};
+use crate::model::bucket::Unreadable;
+use crate::model::entry::{
+    ArmVitals, SAMPLE_MAX, SampledId, VERSIONS_MAX, VitalCounts, offer_slowest,
+};
 use crate::model::observation::{Answer, Observation};
 use crate::model::spec::Dimension;
 use crate::model::tally::{OTHER, Segment};
 use crate::model::time::EventTime;
 use crate::stats::histogram::DenseHistogram;
+use recent::Recent;
 
 /// The most ids of a kind that a second keeps.
 const IDS_MAX: usize = 5;
+/// The longest text of a sampled id, in bytes.
+const SAMPLED_ID_MAX: usize = 64;
+/// The longest text of what was found in a record that couldn't be read, in bytes.
+const FOUND_MAX: usize = 256;
 
 /// Vitals of one input since the last flush.
 #[derive(Debug)]
 pub struct VitalsCounter {
     dimensions: Vec<DeclaredDimension>,
-    counts: Vec<Counts>,
+    /// The segments that are told apart, everything first.
+    segments: Vec<Segment>,
+    /// By version; one that has counted nothing since the last flush gives way to another.
+    versions: Vec<VersionCounts>,
+    /// Where the version stands that was counted last.
+    last: usize,
+    recent: Recent,
     from: i64,
     to: i64,
-    undecodable: u64,
+    /// Whether what passes now passes with a record that wasn't counted before.
+    counts_now: bool,
+    unreadable: BTreeMap<Unreadable, u64>,
+    unreadable_example: Option<(i64, String)>,
     overrides: u64,
+    copies: u64,
+    late: u64,
     newest: Option<EventTime>,
+    oldest: Option<EventTime>,
     failed: Vec<String>,
     null: Vec<String>,
     slowest: Vec<(u64, String)>,
     version: String,
+    carries: [u64; 5],
+    sample: Vec<SampledId>,
 }
 
 /// A dimension with declared values.
@@ -44,9 +69,16 @@ struct DeclaredDimension {
     other: usize,
 }
 
-#[derive(Debug, Default)]
+/// What one model version did.
+#[derive(Debug)]
+struct VersionCounts {
+    version: String,
+    /// By segment, everything first.
+    counts: Vec<Counts>,
+}
+
+#[derive(Clone, Debug, Default)]
 struct Counts {
-    segment: Segment,
     requests: u64,
     failed: u64,
     null: u64,
@@ -54,10 +86,10 @@ struct Counts {
 }
 
 impl VitalsCounter {
-    /// Counts from offset `from` on.
+    /// Counts from offset `from` on; with the largest one nothing, ever.
     #[must_use]
-    pub fn new(dimensions: &[Dimension], from: i64) -> Self {
-        let mut counts = vec![Counts::default()];
+    pub fn new(dimensions: &[Dimension], recent: Recent, from: i64) -> Self {
+        let mut segments = vec![Segment::all()];
         let mut declared = Vec::new();
         for (at, dimension) in dimensions.iter().enumerate() {
             if dimension.values.declared.is_empty() {
@@ -65,10 +97,9 @@ impl VitalsCounter {
             }
             let mut slots = HashMap::new();
             let mut slot = |value: &str| {
-                let segment =
-                    Segment { dimension: dimension.name.clone(), value: value.to_owned() };
-                counts.push(Counts { segment, ..Counts::default() });
-                counts.len() - 1
+                let dimension = dimension.name.clone();
+                segments.push(Segment { dimension, value: value.to_owned() });
+                segments.len() - 1
             };
             for value in &dimension.values.declared {
                 slots.insert(value.clone(), slot(value));
@@ -78,23 +109,41 @@ impl VitalsCounter {
         }
         Self {
             dimensions: declared,
-            counts,
+            segments,
+            versions: Vec::new(),
+            last: 0,
+            recent,
             from,
             to: from,
-            undecodable: 0,
+            counts_now: false,
+            unreadable: BTreeMap::new(),
+            unreadable_example: None,
             overrides: 0,
+            copies: 0,
+            late: 0,
             newest: None,
+            oldest: None,
             failed: Vec::new(),
             null: Vec::new(),
             slowest: Vec::new(),
             version: String::new(),
+            carries: [0; 5],
+            sample: Vec::new(),
         }
     }
 
-    /// Whether the record at `offset` is yet to be counted.
-    #[must_use]
-    pub const fn wants(&self, offset: i64) -> bool {
-        self.to <= offset
+    /// The record at `offset` is taken, and with it what it lets pass: whether that is yet to be counted.
+    pub const fn begin(&mut self, offset: i64) -> bool {
+        self.counts_now = self.to <= offset;
+        if self.counts_now {
+            self.to = offset + 1;
+        }
+        self.counts_now
+    }
+
+    /// What passes until the next record is taken passes with a fact: panes count it, vitals don't.
+    pub const fn pause(&mut self) {
+        self.counts_now = false;
     }
 
     /// The first offset that no flush has covered.
@@ -103,34 +152,92 @@ impl VitalsCounter {
         self.from
     }
 
-    /// Counts a record that couldn't be read.
-    pub const fn add_undecodable(&mut self, offset: i64) {
-        self.to = offset + 1;
-        self.undecodable += 1;
+    /// The ids that passed lately.
+    #[must_use]
+    pub const fn recent(&self) -> &Recent {
+        &self.recent
     }
 
-    /// Counts an observation; one that isn't `timely` (its clock may be wrong) says nothing of the time.
-    pub fn add(&mut self, offset: i64, observation: &Observation<'_>, timely: bool) {
-        self.to = offset + 1;
-        if timely {
-            self.newest = self.newest.max(Some(observation.time));
+    /// Forgets the ids that passed lately.
+    pub fn forget_ids(&mut self) {
+        self.recent.clear();
+    }
+
+    /// Counts the record at `offset`, which couldn't be read, for which reason, and what was found.
+    pub fn add_unreadable(&mut self, offset: i64, reason: Unreadable, found: &str) {
+        *self.unreadable.entry(reason).or_default() += 1;
+        if self.unreadable_example.is_none() {
+            self.unreadable_example = Some((offset, cut(found, FOUND_MAX).to_owned()));
         }
-        if observation.assignment == Assignment::Override {
-            self.overrides += 1;
+    }
+
+    /// A record passes that came later than it may.
+    pub fn add_late(&mut self) {
+        self.late += u64::from(self.counts_now);
+    }
+
+    /// An accepted observation passes behind the running max `before`; `hash` is that of its id.
+    pub fn add(&mut self, hash: u64, observation: &Observation<'_>, before: EventTime) {
+        if self.from == i64::MAX {
             return;
         }
-        if let Some(version) = observation.model_version.as_deref()
-            && version != self.version
-        {
+        let is_override = observation.assignment == Assignment::Override;
+        let is_copy = !is_override && self.recent.is_copy(hash, observation.time, before);
+        if !self.counts_now {
+            return;
+        }
+        self.newest = self.newest.max(Some(observation.time));
+        self.oldest =
+            self.oldest.map_or(Some(observation.time), |old| Some(old.min(observation.time)));
+        if is_override {
+            self.overrides += 1;
+        } else if is_copy {
+            self.copies += 1;
+        } else {
+            self.count(observation);
+        }
+    }
+
+    fn count(&mut self, observation: &Observation<'_>) {
+        let version = observation.model_version.as_deref().unwrap_or_default();
+        if !version.is_empty() && version != self.version {
             version.clone_into(&mut self.version);
         }
         self.illustrate(observation);
-        self.counts[0].add(observation);
+        let at = self.version_at(version);
+        let counts = &mut self.versions[at].counts;
+        counts[0].add(observation);
         for dimension in &self.dimensions {
             let value: &str = &observation.segments[dimension.at];
             let slot = dimension.slots.get(value).copied().unwrap_or(dimension.other);
-            self.counts[slot].add(observation);
+            counts[slot].add(observation);
         }
+    }
+
+    /// Where a version is counted: in its own place, in one that is free, or with the others.
+    fn version_at(&mut self, version: &str) -> usize {
+        if self.versions.get(self.last).is_some_and(|of| of.version == version) {
+            return self.last;
+        }
+        let find = |versions: &[VersionCounts], version: &str| {
+            versions.iter().position(|of| of.version == version)
+        };
+        let known = find(&self.versions, version);
+        self.last = known.unwrap_or_else(|| {
+            let apart = self.versions.iter().filter(|of| of.version != OTHER).count();
+            let free = |of: &VersionCounts| of.is_empty() && of.version != OTHER;
+            if let Some(free) = self.versions.iter().position(free) {
+                version.clone_into(&mut self.versions[free].version);
+                return free;
+            }
+            let version = if apart < VERSIONS_MAX { version } else { OTHER };
+            find(&self.versions, version).unwrap_or_else(|| {
+                let counts = vec![Counts::default(); self.segments.len()];
+                self.versions.push(VersionCounts { version: version.to_owned(), counts });
+                self.versions.len() - 1
+            })
+        });
+        self.last
     }
 
     /// Takes what was counted since the last flush; `None` if nothing was read.
@@ -139,21 +246,50 @@ impl VitalsCounter {
             return None;
         }
         let mut counts = BTreeMap::new();
-        for slot in self.counts.iter_mut().filter(|slot| slot.requests != 0) {
-            counts.insert(slot.segment.clone(), slot.take());
+        for of in self.versions.iter_mut().filter(|of| !of.is_empty()) {
+            let counted = self.segments.iter().zip(&mut of.counts);
+            let counted = counted.filter(|(_, slot)| slot.requests != 0);
+            let counted = counted.map(|(segment, slot)| (segment.clone(), slot.take()));
+            counts.insert(of.version.clone(), counted.collect());
         }
         Some(ArmVitals {
             from: std::mem::replace(&mut self.from, self.to),
             to: self.to,
-            undecodable: std::mem::take(&mut self.undecodable),
+            unreadable: std::mem::take(&mut self.unreadable),
+            unreadable_example: self.unreadable_example.take(),
             overrides: std::mem::take(&mut self.overrides),
+            copies: std::mem::take(&mut self.copies),
+            late: std::mem::take(&mut self.late),
             newest: self.newest.take(),
+            oldest: self.oldest.take(),
             counts,
             failed: std::mem::take(&mut self.failed),
             null: std::mem::take(&mut self.null),
             slowest: std::mem::take(&mut self.slowest),
-            version: Some(self.version.clone()).filter(|version| !version.is_empty()),
+            version: Some(std::mem::take(&mut self.version)).filter(|version| !version.is_empty()),
+            carries: std::mem::take(&mut self.carries),
+            sample: std::mem::take(&mut self.sample),
         })
+    }
+
+    /// A record that wasn't counted before is read, whatever becomes of it: counts what it carries, and keeps its id
+    /// if its hash is among the lowest, so that both arms sample the same requests, even those that never meet.
+    pub fn see(&mut self, hash: u64, observation: &Observation<'_>) {
+        if !self.counts_now || observation.assignment == Assignment::Override {
+            return;
+        }
+        for (bit, count) in self.carries.iter_mut().enumerate() {
+            *count += u64::from((observation.carries >> bit) & 1);
+        }
+        let is_full = self.sample.len() == SAMPLE_MAX;
+        if is_full && self.sample.last().is_some_and(|last| last.hash <= hash) {
+            return;
+        }
+        let id = cut(&observation.request_id, SAMPLED_ID_MAX).to_owned();
+        let one = SampledId { hash, time: observation.time, id };
+        let at = self.sample.partition_point(|other| *other < one);
+        self.sample.insert(at, one);
+        self.sample.truncate(SAMPLE_MAX);
     }
 
     fn illustrate(&mut self, observation: &Observation<'_>) {
@@ -173,6 +309,13 @@ impl VitalsCounter {
         if ids.len() < IDS_MAX {
             ids.push(observation.request_id.clone().into_owned());
         }
+    }
+}
+
+impl VersionCounts {
+    /// Whether it has counted nothing since the last flush.
+    fn is_empty(&self) -> bool {
+        self.counts.first().is_none_or(|all| all.requests == 0)
     }
 }
 
@@ -199,4 +342,9 @@ impl Counts {
             latency,
         }
     }
+}
+
+/// No more than so many bytes of a text, cut between characters.
+fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }

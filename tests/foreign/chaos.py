@@ -118,7 +118,7 @@ def main():
     (work / 'chaos.yaml').write_text(PIPELINE.format(brokers=a.brokers, work=work))
     create_topics(a.brokers)
     s = a.seconds
-    faults = f'''--missing 2% --duplicate 1% --disorder 1s --wait 5s --beyond-wait 0.2% --clock-ahead 1h --broken 0.1% --override 0.5%
+    faults = f'''--missing 2% --duplicate 1% --disorder 1s --wait 5s --beyond-wait 0.2% --clock-ahead 1h --broken 0.1% --override 0.5% --override-in-one-arm 0.5%
         --silence 15s@{s * 2 // 5}s --errors 30%@{s // 3}s --wrong 20%@{s // 2}s:country=BR --new-version v9@{s * 2 // 3}s'''.split()
     load = subprocess.Popen([a.bin, 'generate', '--brokers', a.brokers, '--topics', 'chaos.primary,chaos.v8', '--live', '--seed', str(a.seed), '--requests',
         str(a.rate * s), '--rate', str(a.rate), '--partitions', '8', '-o', 'json', *faults], stdout=open(work / 'generated.json', 'w'), stderr=open(work / 'generate.log', 'w'))

@@ -3,7 +3,7 @@ succeeds gives the same count and sums, and in the end the same rows lie in few 
 
 Usage: compact_readers.py PARALLAX
 """
-import json, os, random, signal, subprocess, sys, tempfile, threading, time
+import json, os, random, shutil, signal, subprocess, sys, tempfile, threading, time
 import duckdb, polars, pyarrow.dataset
 
 parallax, clock = os.path.abspath(sys.argv[1]), time.monotonic
@@ -29,7 +29,11 @@ def run(*arguments):
 def fill(start):
     """A day of many small files: one per second and partition."""
     run('generate', '--out', 'data', '--requests', '3000', '--rate', '40', '--partitions', '4', '--start', start, '--missing', '2%')
-    run('replay', '--pipeline', 'p.yaml', '--source', 'primary=data', '--source', 'v8=data', '--out', 'out')
+    run('replay', '--pipeline', 'p.yaml', '--source', 'primary=data', '--source', 'v8=data', '--out', 'more')
+    for folder, _, names in os.walk('more'):
+        os.makedirs(into := 'out' + folder.removeprefix('more'), exist_ok=True)
+        for name in names: os.replace(f'{folder}/{name}', f'{into}/{name}')
+    shutil.rmtree('more')
     for name in os.listdir('data'): os.remove(f'data/{name}')
 
 

@@ -114,6 +114,28 @@ scenarios(right, acl_of_input=dict(kind='TOPIC', of='v8', operation='READ', stop
     acl_of_group=dict(kind='GROUP', of='', operation='READ', stops=True))
 
 
+def outlet(c, of, refuses):
+    """A topic to write to is missing, or refuses: found at the start, whatever would be written there."""
+    c.topics().feed(0.3); resource, admin = f'{c.name}.{of}', c.world.admin()
+    if refuses:
+        from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
+        place = ResourceType.TOPIC, resource, ResourcePatternType.LITERAL, 'User:ANONYMOUS', '*'
+        acl = lambda operation: AclBinding(*place, getattr(AclOperation, operation), AclPermissionType.ALLOW)
+        for done in admin.create_acls([acl('READ')]).values(): done.result(20)
+        c.say(c.start().ends(1, resource, 'give this user WRITE'))
+        for done in admin.create_acls([acl('WRITE')]).values(): done.result(20)
+    else:
+        from confluent_kafka.admin import NewTopic
+        c.delete(of)
+        c.say(c.start().ends(1, resource, "doesn't exist", 'create it'))
+        for done in admin.create_topics([NewTopic(resource, 1)]).values(): done.result(30)
+    c.start().reads().leaves(); c.finish()
+
+
+scenarios(outlet, letters_missing=dict(of='letters', refuses=False), control_missing=dict(of='control', refuses=False),
+    letters_refuse=dict(of='letters', refuses=True), control_refuses=dict(of='control', refuses=True))
+
+
 def clock(c, log):
     library, offset = c.folder / 'stepped_clock.so', c.folder / 'offset'
     run('cc', '-shared', '-fPIC', '-O1', '-o', library, 'tests/foreign/stepped_clock.c', '-ldl')

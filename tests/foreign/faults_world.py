@@ -27,7 +27,7 @@ log: {log}
 http: {{listen: "127.0.0.1:0"}}
 """
 TRAFFIC = '''--seed 3 --requests 24000 --rate 200 --missing 2% --duplicate 1% --disorder 1s --wait 5s --beyond-wait 0.2% --broken 0.1%
-    --override 0.5% --errors 30%@40s --wrong 20%@60s:country=BR'''.split()
+    --override 0.5% --override-in-one-arm 0.5% --errors 30%@40s --wrong 20%@60s:country=BR'''.split()
 
 
 def rows(tables, table):

@@ -166,7 +166,7 @@ def judge(logs, names, times, facts, routed):
     lat = collections.defaultdict(list)
     name = names[1]
     for task, inputs in groups(logs, names, routed):
-        seen = {n: [] for n in names}; unreadable = {n: collections.defaultdict(list) for n in names}
+        seen = {n: [] for n in names}; unreadable = {n: collections.defaultdict(list) for n in names}; overrides = collections.defaultdict(list)
         for n, p in ((n, p) for n in names for p in inputs[n]):
             clock, due = Clock(times.wait), collections.deque(facts.get((task, inputs[n][p]), ()))
             def through(out):
@@ -177,7 +177,7 @@ def judge(logs, names, times, facts, routed):
                         side[n][floor(max(before, ts)), 'undecodable'] += 1
                         if not late: unreadable[n][i].append(ts)
                     elif late: side[n][floor(max(before, ts)), 'late'] += 1
-                    elif fields[0]: side[n][floor(max(before, ts)), 'override'] += 1
+                    elif fields[0]: side[n][floor(max(before, ts)), 'override'] += 1; overrides[i].append(ts)
                     else: seen[n].append((ts, p, o, i, fields))
             for o, value in enumerate(logs[n][p]):
                 while due and due[0][0] <= o: through(clock.obey(*due.popleft()[1:]))
@@ -190,11 +190,12 @@ def judge(logs, names, times, facts, routed):
                 through(out)
             for _, time, end in due: through(clock.obey(time, end))
             through(clock.release())
+        forced = lambda i, ts: any(times.near(u, ts) for u in overrides.get(i, ()))
         firsts = {}
         for n in names:
             reach, first = {}, collections.defaultdict(list)
             for ts, _, _, i, f in sorted(seen[n], key=lambda r: r[:3]):
-                if ts - times.skew(ts) <= reach.get(i, NEG): side[n][floor(ts), 'duplicate'] += 1
+                if ts - times.skew(ts) <= reach.get(i, NEG): side[n][floor(ts), 'override' if forced(i, ts) else 'duplicate'] += 1
                 else: first[i].append((ts, f))
                 reach[i] = max(reach.get(i, NEG), ts + times.skew(ts))
             firsts[n] = first
@@ -211,6 +212,9 @@ def judge(logs, names, times, facts, routed):
         for i, mine in P.items():
             for ts, f in mine:
                 other = near(ts, C.get(i, ()))
+                if forced(i, ts):       # what either arm was forced to do is set aside in both
+                    for n in names if other else names[:1]: side[n][floor(ts), 'override'] += 1
+                    continue
                 count(ts, f[4], 'primary', f)
                 if other is None:
                     why = any(times.near(u, ts) for u in unreadable[name].get(i, ()))
@@ -224,6 +228,7 @@ def judge(logs, names, times, facts, routed):
         for i, theirs in C.items():
             for ts, g in theirs:
                 if near(ts, P.get(i, ())) is None:
+                    if forced(i, ts): side[name][floor(ts), 'override'] += 1; continue
                     count(ts, g[4], 'candidate', g); add(ts, g[4], 'orphans')
     return side, joined, lat
 

@@ -195,3 +195,39 @@ fn a_replay_says_that_nothing_could_be_read() {
     assert!(folder.path().join("o/dead_letters.jsonl").exists());
     assert!(String::from_utf8_lossy(&done.stdout).contains("nothing was compared"));
 }
+
+#[test]
+fn a_second_replay_into_one_folder_is_refused_until_it_may_overwrite() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |error: &str| -> String {
+        let line = |n: i64| {
+            let time = 1_767_268_800_000 + n * 100;
+            format!(
+                "{{\"request_id\":{n},\"event_time\":{time},\"prediction\":{{\"label\":\"a\"}}{error}}}\n"
+            )
+        };
+        (0..300).map(line).collect()
+    };
+    std::fs::write(folder.path().join("good"), lines("")).unwrap();
+    std::fs::write(folder.path().join("bad"), lines(",\"error_type\":{\"code\":14}")).unwrap();
+    let text = "pipeline: t\nprimary: {topic: a}\ncandidates: {v8: {topic: b}}\nrollback_when: [error_rate > 5%]\n";
+    std::fs::write(folder.path().join("p.yaml"), text).unwrap();
+    let replay = |candidate: &str, more: &[&str]| {
+        let candidate = format!("v8={candidate}");
+        let words =
+            ["replay", "--pipeline", "p.yaml", "--source", "primary=good", "--source", &candidate];
+        parallax(&[&words, &["--out", "out"][..], more].concat(), folder.path())
+    };
+    let first = replay("bad", &[]);
+    assert!(String::from_utf8_lossy(&first.stdout).contains("ROLLBACK"));
+    assert!(folder.path().join("out/signals.jsonl").exists());
+    let second = replay("good", &[]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(73), "{said}");
+    assert!(said.contains("out already holds windows") && said.contains("--overwrite"), "{said}");
+    std::fs::write(folder.path().join("out/notes"), "").unwrap();
+    let third = replay("good", &["--overwrite"]);
+    assert!(third.status.success(), "{}", String::from_utf8_lossy(&third.stderr));
+    assert!(!folder.path().join("out/signals.jsonl").exists(), "what the first one said is gone");
+    assert!(folder.path().join("out/notes").exists(), "what no replay wrote stays");
+}

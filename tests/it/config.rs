@@ -117,7 +117,7 @@ fn threads_are_a_number_or_auto_and_no_part_of_the_meaning() {
 fn what_tasks_do_and_what_the_evaluator_does_are_told_apart() {
     let spec = |text: &str| load(&format!("{HEAD}{text}")).unwrap().spec;
     let now = spec("");
-    assert_eq!(now.config_hash, 0x6c99_3166_8110_cc4a, "a file of today means what it meant");
+    assert_eq!(now.config_hash, 0x777c_feeb_8975_1ada, "a file of today means what it meant");
     for rules in [
         "rollback_when: ['error_rate > 5%']",
         "certainty: {per_rollout: 2%}",
@@ -271,4 +271,35 @@ fn what_is_missing_empty_or_too_much_is_said() {
     p.yaml: 3 problems
     "#
     );
+}
+
+#[test]
+fn names_that_readers_merge_and_what_can_never_be_watched_are_refused_at_once() {
+    let text = "\
+pipeline: \"null\"
+primary: {topic: a}
+candidates:
+  \"01\": {topic: b}
+  \"true\": {topic: c}
+  e5: {topic: d}
+segments:
+  Country: {declared: [BR, __other__]}
+  country: {max: 5}
+  2026-01-01: {declared: [x]}
+labels: {declared: [__none__]}
+mirrored: 0%
+rollback_when:
+  - latency_p99.9996 > 80ms
+  - latency_p99 > 2h
+";
+    insta::assert_snapshot!(wrong(text));
+    let named = |pipeline: usize, candidate: usize| {
+        let (pipeline, candidate) = ("p".repeat(pipeline), "c".repeat(candidate));
+        format!(
+            "pipeline: {pipeline}\nprimary: {{topic: a}}\ncandidates: {{{candidate}: {{topic: b}}}}\n"
+        )
+    };
+    let said = wrong(&named(64, 32));
+    assert!(said.contains("makes names of files too long") && said.contains("127 bytes"), "{said}");
+    assert!(load(&named(63, 32)).is_ok());
 }

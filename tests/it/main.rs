@@ -5,6 +5,10 @@
     clippy::cast_sign_loss,
     reason = "tests stop at what they don't expect"
 )]
+#![cfg_attr(
+    not(feature = "shell"),
+    expect(dead_code, reason = "some of what tests share is used by the shell's tests only")
+)]
 
 mod changes;
 #[cfg(feature = "shell")]
@@ -21,13 +25,16 @@ mod retiming;
 #[cfg(feature = "shell")]
 mod routed;
 mod scenario;
+#[cfg(feature = "shell")]
 mod schemas;
 #[cfg(feature = "shell")]
 mod simulator;
 mod stat_cases;
+mod stat_cases_2;
 #[cfg(feature = "shell")]
 mod status;
 mod tidy;
+mod vitals;
 #[cfg(feature = "shell")]
 mod workers;
 mod world;

@@ -15,10 +15,11 @@ use parallax::model::entry::{Closed, Entry, Heard, PairFile, Pane, TimesSaid};
 use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
+use parallax::model::tally::Segment;
 use parallax::model::time::{EventTime, Span};
 use parallax::model::times::{Tempo, Times};
 
-use crate::world::{at, event};
+use crate::world::{Counted, at, event};
 
 pub(crate) const INPUTS: usize = 3;
 
@@ -31,6 +32,7 @@ enum Broken {
     EpochsIgnored,
     OneResumePoint,
     VitalsForgotten,
+    IdsForgotten,
     RenamedBeforeEntry,
 }
 
@@ -90,6 +92,7 @@ pub(crate) fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
                 let id = format!("r{}", if rng.chance(2) { n / 2 } else { n * 32 + more as u64 });
                 let mut value = event(&id, stamp as f64, label, rng.below(40) as f64, country);
                 match rng.below(40) {
+                    4..8 => value = value.replacen('{', "{\"model_version\":\"v8\",", 1),
                     0 => value.truncate(20),
                     1 => value = value.replace("\"latency_ms\":", "\"latency_ms\":-1e"),
                     2 => value = value.replacen('{', "{\"assignment\":\"override\",", 1),
@@ -97,7 +100,12 @@ pub(crate) fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
                     _ => {}
                 }
                 arrivals.push((time + late, rng.next(), input, value.clone()));
-                if rng.chance(7) {
+                if rng.chance(9) {
+                    // Delivered again, or tried again.
+                    let again = [0, 0, rng.below(16) as i64][rng.below(3) as usize];
+                    let [old, new] =
+                        [0, again].map(|more| at((stamp + more) as f64).us().to_string());
+                    let value = value.replace(&old, &new);
                     arrivals.push((time + late + rng.below(60) as i64, rng.next(), input, value));
                 }
             }
@@ -133,6 +141,8 @@ pub(crate) fn spec() -> PipelineSpec {
 struct Owner {
     task: Task,
     epoch: u64,
+    /// By input, up to where an earlier owner had read or counted.
+    again: Vec<(usize, i64)>,
 }
 
 struct World {
@@ -195,7 +205,8 @@ impl World {
             Broken::OneResumePoint => one_resume_point(&mut entries),
             _ => {}
         }
-        Owner { task: Task::recover(Arc::clone(&self.spec), 0, &entries, &in_place), epoch }
+        let task = Task::recover(Arc::clone(&self.spec), 0, &entries, &in_place);
+        Owner { again: task.horizons().collect(), task, epoch }
     }
 
     /// Puts the files that an entry names in place; the names of those that are.
@@ -271,7 +282,12 @@ impl World {
 
     fn read(&mut self, owner: &mut Owner, input: usize, most: usize) {
         self.feed(&mut owner.task, input, (most, i64::MAX));
-        self.known[input] = self.known[input].max(owner.task.position(input));
+        let position = owner.task.position(input);
+        self.known[input] = self.known[input].max(position);
+        let reads_again = owner.again.iter().any(|&(of, to)| of == input && position <= to);
+        if self.broken == Broken::IdsForgotten && reads_again {
+            owner.task.forget_ids(input);
+        }
     }
 
     /// Hands a task up to `most` records before the offset `end`.
@@ -377,7 +393,7 @@ fn one_resume_point(entries: &mut [Entry]) {
 pub(crate) struct Said {
     pub(crate) panes: BTreeMap<(u8, EventTime), Pane>,
     rows: Vec<String>,
-    requests: BTreeMap<usize, (u64, u64, u64)>,
+    counted: BTreeMap<usize, Counted>,
     twice: usize,
 }
 
@@ -394,10 +410,7 @@ impl Said {
                 }
                 Entry::Vitals(vitals) => {
                     for (input, arm) in vitals.arms.iter().enumerate() {
-                        let total = said.requests.entry(input).or_default();
-                        total.0 += arm.counts.get(&Default::default()).map_or(0, |c| c.requests);
-                        total.1 += arm.undecodable;
-                        total.2 += arm.overrides;
+                        said.counted.entry(input).or_default().add(arm);
                     }
                 }
                 Entry::Claim { .. }
@@ -412,6 +425,12 @@ impl Said {
         said.rows = files.values().flatten().map(|row| format!("{row:?}")).collect();
         said.rows.sort();
         said
+    }
+
+    /// What vitals count of records that pass is by the times in force when they did.
+    fn untimed(mut self) -> Self {
+        self.counted.values_mut().for_each(|counted| *counted = counted.untimed());
+        self
     }
 }
 
@@ -502,7 +521,11 @@ fn run(
     finish(&mut world, owners.pop().unwrap(), &mut hit);
     assert!(!world.differs || broken != Broken::Nothing, "seed {seed} reads other records again");
     let said = Said::read(&world.entries(), &world.files);
-    (said, undisturbed(&world), hit)
+    let wanted = undisturbed(&world);
+    if hit.contains("retimed") {
+        return (said.untimed(), wanted.untimed(), hit);
+    }
+    (said, wanted, hit)
 }
 
 /// The inputs end: what is parked is caught up with, and everything closes.
@@ -591,8 +614,8 @@ pub(crate) fn difference(said: &Said, wanted: &Said) -> String {
         only(wanted, said),
         said.rows.len(),
         wanted.rows.len(),
-        said.requests,
-        wanted.requests,
+        said.counted,
+        wanted.counted,
     )
 }
 
@@ -606,6 +629,10 @@ struct Total {
     panes: usize,
     rows: usize,
     paired: u64,
+    /// Copies and late records that vitals told, and requests by model version.
+    copies: u64,
+    late: u64,
+    requests: BTreeMap<String, u64>,
     /// By what happened, in how many.
     hits: BTreeMap<&'static str, u64>,
 }
@@ -626,6 +653,14 @@ fn same_as_undisturbed(
         total.panes += said.panes.len();
         total.rows += said.rows.len();
         total.paired += said.panes.values().map(|pane| pane.primary.paired).sum::<u64>();
+        for counted in said.counted.values() {
+            total.copies += counted.copies;
+            total.late += counted.late;
+            for (version, counts) in &counted.counts {
+                *total.requests.entry(version.clone()).or_default() +=
+                    counts[&Segment::all()].requests;
+            }
+        }
         for what in hit {
             *total.hits.entry(what).or_default() += 1;
         }
@@ -637,6 +672,9 @@ fn same_as_undisturbed(
 fn no_schedule_of_crashes_zombies_and_facts_changes_anything() {
     let (all, total) = same_as_undisturbed(2000, |seed| run(seed, Broken::Nothing, None, false));
     println!("{total:?}");
+    assert!(!all || 10_000 < total.copies && 5_000 < total.late, "{total:?}");
+    let versions = total.requests.values().filter(|requests| 1_000 < **requests).count();
+    assert!(!all || versions == 3, "{total:?}");
     let hits = total.hits;
     assert!(!all || hits.values().all(|count| 100 <= *count) && hits.len() == 5);
 }
@@ -667,6 +705,7 @@ fn broken_variants_are_caught() {
         Broken::EpochsIgnored,
         Broken::OneResumePoint,
         Broken::VitalsForgotten,
+        Broken::IdsForgotten,
         Broken::RenamedBeforeEntry,
     ] {
         let caught = (0..300).find(|&seed| {

@@ -57,3 +57,41 @@ fn generated_events_fit_their_schema() {
         assert!(validator.is_valid(example), "{example}");
     }
 }
+
+#[test]
+fn what_the_event_schema_allows_is_read_and_nothing_is_read_that_it_doesnt_name() {
+    use parallax::decode::Decoder;
+    let schema: serde_json::Value = serde_json::from_str(&committed("prediction.v1.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let decoder = Decoder::new(&spec());
+    for (fields, fits) in [
+        (r#""request_id":18446744073709551616,"event_time":1"#, true),
+        (r#""request_id":"r","event_time":"1767268800000""#, true),
+        (r#""request_id":"r","event_time":1,"model_version":8"#, true),
+        (r#""request_id":"r","event_time":1,"model_version":true,"latency_ms":"1.5""#, true),
+        (
+            r#""request_id":"r","event_time":1,"prediction":{"score":"NaN","value":"-Infinity"}"#,
+            true,
+        ),
+        (
+            r#""request_id":"r","event_time":1,"prediction":{"label":7,"score":"","value":"1e-3"}"#,
+            true,
+        ),
+        (r#""request_id":"r","event_time":1,"status_code":"503","error_type":{"code":14}"#, true),
+        (r#""request_id":"r","event_time":1,"error_type":[],"segments":null"#, true),
+        (r#""request_id":["r"],"event_time":1"#, false),
+        (r#""request_id":"r","event_time":{"seconds":1}"#, false),
+        (r#""request_id":"r","event_time":1,"status_code":"UNAVAILABLE""#, false),
+        (r#""request_id":"r","event_time":1,"prediction":{"label":["a"]}"#, false),
+        (r#""request_id":"r","event_time":1,"prediction":0.5"#, false),
+        (r#""request_id":"r","event_time":1,"assignment":"shadow""#, false),
+        (r#""request_id":"r","event_time":1,"schema_version":2"#, false),
+        (r#""requestId":"r","event_time":1"#, false),
+    ] {
+        let text = format!("{{{fields}}}");
+        let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(validator.is_valid(&event), fits, "the schema says otherwise: {text}");
+        let read = decoder.decode(0, Some(text.as_bytes()));
+        assert_eq!(read.is_ok(), fits, "the decoder does otherwise: {text}: {read:?}");
+    }
+}

@@ -163,7 +163,7 @@ fn a_dead_pipeline_is_told_by_its_log() {
     1  [age]  76, [age]  59, [age]
 
     CANDIDATE  WEIGHED TO  NEWEST SIGNAL  NOT SENT
-    v8  2023-11-14 22:14:10 ([age])  rollback, sequence 2208, 2023-11-14T22:14:22.975Z  1
+    v8  2023-11-14 22:14:10 ([age])  rollback, sequence 2304, 2023-11-14T22:14:25.974Z  1
     ");
     let document = document(folder.path());
     let evaluator = &document["evaluator"];
@@ -328,7 +328,7 @@ fn a_loss_stops_a_run_unless_it_is_accepted() {
         let panes: Vec<_> = since.flatten().collect();
         assert!(panes[0].partial && !panes[panes.len() - 1].partial, "{panes:#?}");
         let vitals = entries[lost[1]..].iter().filter_map(|entry| match entry {
-            Entry::Vitals(vitals) => vitals.arms[0].counts.get(&Default::default()),
+            Entry::Vitals(vitals) => vitals.arms[0].total().remove(&Default::default()),
             _ => None,
         });
         let counted: u64 = vitals.map(|counts| counts.requests).sum();

@@ -28,12 +28,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("rules", &["model", "stats"]),
     ("report", &["model", "stats"]),
     ("decide", &["model", "stats"]),
+    ("diagnose", &["model", "stats"]),
     // 2: their order; the pipeline file; traffic
     (
         "engine",
         &[
             "model", "stats", "decode", "clock", "join", "compare", "tally", "vitals", "rules",
-            "report", "decide",
+            "report", "decide", "diagnose",
         ],
     ),
     ("config", &["model", "stats", "rules"]),
@@ -308,4 +309,28 @@ fn starts_a_path(line: &str, place: &str) -> bool {
 
 fn none(found: &[String]) {
     assert!(found.is_empty(), "{} places:\n{}\n", found.len(), found.join("\n"));
+}
+
+/// What stands in brackets beside a sentence is the test, or the numeric case, that fails when it stops being true.
+#[test]
+fn docs_name_tests_that_exist() {
+    let is_read = |path: &&String| path.ends_with(".rs") || path.starts_with("tests/data/stat-");
+    let known: String = repository_files()
+        .iter()
+        .filter(is_read)
+        .filter_map(|path| fs::read_to_string(root().join(path)).ok())
+        .collect();
+    for page in ["docs/statistics.md", "docs/measures.md"] {
+        let text = fs::read_to_string(root().join(page)).expect("a page of the docs");
+        let in_brackets = |text: &&str| text.starts_with("(`") || text.starts_with("(case `");
+        let brackets = text.match_indices('(').filter_map(|(at, _)| text.get(at..));
+        let brackets = brackets.filter(in_brackets).filter_map(|text| text.split(')').next());
+        for name in brackets.flat_map(|text| text.split('`').skip(1).step_by(2)) {
+            let plain = name.chars().all(|c| c == '_' || c.is_ascii_lowercase());
+            let is_name = plain && 4 < name.split('_').count();
+            let test = known.contains(&format!("fn {name}()"));
+            let found = test || known.contains(&format!("\"name\": \"{name}\""));
+            assert!(!is_name || found, "{page} names `{name}`, which is no test");
+        }
+    }
 }

@@ -3,18 +3,21 @@
 //! In: a spec and records. Out: everything the engine asked for. Holds: effects are carried out in
 //! the order they were asked for; entries are read back before anything else happens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parallax::engine::evaluator::{self, Evaluator, Rows};
 use parallax::engine::{Effect, Input, Task};
-use parallax::model::entry::{Entry, Weighing};
+use parallax::model::bucket::Unreadable;
+use parallax::model::entry::{ArmVitals, Entry, VitalCounts, Weighing};
 use parallax::model::feeds::Feeds;
+use parallax::model::notice::Notice;
 use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, WindowRow};
 use parallax::model::rule::{Action, Metric, Op, Rule};
 use parallax::model::signal::Signal;
 use parallax::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec};
+use parallax::model::tally::{Segment, merge_counts};
 use parallax::model::time::{EventTime, Span};
 
 /// A shadow pipeline with small times.
@@ -40,7 +43,7 @@ pub(crate) fn spec() -> PipelineSpec {
         score_edges: Vec::new(),
         windows: vec![Span::from_secs(60)],
         rules: Vec::new(),
-        every_request: true,
+        mirrored: 1.0,
         certainty: Certainty { per_rollout: 0.01, interval: Span::from_secs(365 * 86_400) },
         shared_cause_investigates: true,
         matches_sampled_ppm: 0,
@@ -83,6 +86,7 @@ pub(crate) struct World {
     pub windows: Vec<WindowRow>,
     pub pairs: Vec<PairRow>,
     pub decisions: Vec<DecisionRow>,
+    pub notices: Vec<Notice>,
     pub signals: Vec<Signal>,
     offsets: Vec<Vec<i64>>,
     /// The inputs end.
@@ -109,6 +113,7 @@ impl World {
             windows: Vec::new(),
             pairs: Vec::new(),
             decisions: Vec::new(),
+            notices: Vec::new(),
             signals: Vec::new(),
             offsets,
             bounded: false,
@@ -230,6 +235,7 @@ impl World {
                         self.signals.push(signal);
                         self.evaluator.handle(evaluator::Input::Delivered(sequence));
                     }
+                    evaluator::Effect::Noticed(notice) => self.notices.push(*notice),
                     evaluator::Effect::Decided(row) => self.decisions.push(*row),
                 }
             }
@@ -247,6 +253,52 @@ impl World {
                 self.evaluator.handle(evaluator::Input::Logged(entry));
             }
         }
+    }
+}
+
+/// What the vitals of one input add up to, however they were cut.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) counts: BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
+    pub(crate) unreadable: BTreeMap<Unreadable, u64>,
+    pub(crate) overrides: u64,
+    pub(crate) copies: u64,
+    pub(crate) late: u64,
+    newest: Option<EventTime>,
+    to: i64,
+    /// How often offsets were left out or taken twice.
+    breaks: u64,
+}
+
+impl Counted {
+    pub(crate) fn add(&mut self, arm: &ArmVitals) {
+        if arm.from == arm.to {
+            return;
+        }
+        self.breaks += u64::from(arm.from != self.to);
+        self.to = arm.to;
+        for (version, by_segment) in &arm.counts {
+            let mine = self.counts.entry(version.clone()).or_default();
+            for (segment, counts) in by_segment {
+                mine.entry(segment.clone()).or_default().merge(counts);
+            }
+        }
+        merge_counts(&mut self.unreadable, &arm.unreadable);
+        self.overrides += arm.overrides;
+        self.copies += arm.copies;
+        self.late += arm.late;
+        self.newest = self.newest.max(arm.newest);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        let of = |counts: &BTreeMap<Segment, VitalCounts>| counts[&Segment::all()].requests;
+        self.counts.values().map(of).sum()
+    }
+
+    /// Only what is the same by whatever times records passed.
+    pub(crate) fn untimed(&self) -> Self {
+        let (unreadable, to, breaks) = (self.unreadable.clone(), self.to, self.breaks);
+        Self { unreadable, to, breaks, ..Self::default() }
     }
 }
 

@@ -6,18 +6,21 @@
 //! those of the log are in force, whatever its own pipeline file says. Knows nothing of: partitions' inputs,
 //! files, Kafka.
 
+mod ages;
 mod feed;
 mod rollout;
 mod state;
 mod timing;
 mod unfiled;
 mod verdict;
+mod versions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::recover::Epoch;
 use crate::model::entry::{Entry, TableFile, Weighing};
+use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
@@ -25,7 +28,7 @@ use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use feed::Cut;
 use rollout::{Context, Outcome};
-use state::State;
+use state::{State, TakenPane};
 use timing::Timing;
 use unfiled::{Under, Unfiled, Unstaged};
 
@@ -111,6 +114,8 @@ pub enum Effect {
     },
     /// Send this to the control topic.
     Send(Signal),
+    /// Tell people what keeps a candidate from being judged.
+    Noticed(Box<Notice>),
     /// Tell people.
     Decided(Box<DecisionRow>),
     /// Tell people.
@@ -178,14 +183,7 @@ impl Evaluator {
         let times = times.or_else(|| first.times.copied());
         let is_past = |from| known.as_ref().is_none_or(|state| state.is_weighed_to(from));
         let spec = in_force(&file, rules, times.as_ref(), is_past);
-        let state = match known {
-            Some(mut known) if said.is_none() => {
-                known.rollouts.iter_mut().for_each(|rollout| rollout.recall_ledger(&spec));
-                known
-            }
-            Some(known) => known,
-            None => State::new(&spec, tasks),
-        };
+        let state = known.unwrap_or_else(|| State::new(&spec, tasks));
         if state.tasks() != tasks {
             let known = state.tasks();
             return Err(format!("the evaluator's state has {known} partitions, now {tasks}"));
@@ -368,7 +366,7 @@ impl Evaluator {
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
         let rollout = self.state.rollouts.get(comparison)?;
-        Some(verdict::document((&self.spec, &self.file), comparison, rollout))
+        Some(verdict::document((&self.spec, &self.file), comparison, rollout, self.now))
     }
 
     fn command(&mut self, entry: Weighing) {
@@ -559,7 +557,9 @@ impl Evaluator {
     fn weigh_panes(&mut self, number: usize, to: EventTime, missing: &[(u32, EventTime)]) {
         let merged = self.state.take_panes(number, to, missing, &self.spec.feeds);
         let weighed_to = self.weighed_to(number);
-        for (mut pane, offsets) in merged {
+        for taken in merged {
+            let old = taken.old();
+            let TakenPane { mut pane, offsets, .. } = taken;
             let context = self.context(number);
             let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
             let late = pane.start < weighed_to && pane.start != EventTime::START;
@@ -568,7 +568,7 @@ impl Evaluator {
                 rollout.windows.add_late(&pane, &offsets, weighed_to);
                 Outcome::default()
             } else {
-                rollout.weigh_pane(&self.spec, &context, &pane, &offsets)
+                rollout.weigh_pane(&self.spec, &context, (&pane, &offsets), old)
             };
             let comparison = context.comparison;
             let size = self.spec.times().at(pane.start).pane;
@@ -609,6 +609,9 @@ impl Evaluator {
             if self.mode != Mode::Follows {
                 self.effects.push_back(Effect::Send(signal));
             }
+        }
+        for notice in outcome.notices {
+            self.tell(Effect::Noticed(Box::new(notice)));
         }
         for row in outcome.decisions {
             self.tell(Effect::Decided(Box::new(row.clone())));

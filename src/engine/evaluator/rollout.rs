@@ -1,23 +1,27 @@
 //! One candidate on trial: its windows, its rules' evidence, its latches.
 //!
-//! In: merged panes and cuts. Out: decisions and the signals that carry them. Holds: a model version
-//! that wasn't seen before starts the evidence anew, and so does a rule that changes, for itself; pane rules
-//! and vital rules keep their evidence apart, so that what panes decide doesn't depend on how the seconds
-//! fell. Knows nothing of: tasks, the log.
+//! In: merged panes and cuts. Out: decisions, the signals that carry them, troubles. Holds: evidence belongs to the
+//! model version that made it: another one begins its rollout with none, and so does a rule that changes, for
+//! itself; pane rules and vital rules keep their evidence apart, so that what panes decide doesn't depend on how
+//! the seconds fell; a rule is told once in a rollout. Knows nothing of: tasks, the log.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::feed::Cut;
+use super::versions::{Change, Versions};
 use crate::decide::signal::{Grounds, document, signal};
-use crate::decide::{Latch, action, words};
+use crate::decide::{self, Latch, Led, action, words};
+use crate::diagnose::{Diagnosis, Names, Trouble};
 use crate::model::entry::{Examples, Pane};
-use crate::model::finding::{Basis, Shown};
+use crate::model::finding::{Basis, Finding, Shown};
+use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, WindowRow};
-use crate::model::rule::Rule;
+use crate::model::rule::{Action, Rule};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
+use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
 use crate::rules::deal::{Ledger, deal};
@@ -26,8 +30,6 @@ use crate::rules::watch::Watch;
 
 /// Decisions that the verdict shows.
 const DECISIONS_SHOWN: usize = 20;
-/// Model versions that are remembered.
-const VERSIONS_MAX: usize = 64;
 
 /// One candidate on trial.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -39,7 +41,8 @@ pub(super) struct Rollout {
     #[serde(skip)]
     pub(super) ledger: Ledger,
     pub(super) latch: Latch,
-    pub(super) versions: [Version; 2],
+    /// On vitals and on panes.
+    pub(super) versions: [Versions; 2],
     pub(super) decisions: Vec<DecisionRow>,
     #[serde(skip)]
     pub(super) last_window: Option<WindowRow>,
@@ -47,13 +50,15 @@ pub(super) struct Rollout {
     before_time: Option<Pane>,
     /// The signal with the highest sequence.
     pub(super) newest: Option<Signal>,
-}
-
-/// The model version that a basis has evidence about.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Version {
-    pub(super) current: String,
-    seen: BTreeSet<String>,
+    diagnosis: Diagnosis,
+    /// What keeps the arms from being compared now.
+    pub(super) troubles: Vec<Trouble>,
+    /// What was told of these and of blind rules.
+    told: BTreeSet<String>,
+    /// Newest event time of the candidate and the primary that was weighed.
+    pub(super) newest_time: Option<EventTime>,
+    /// Requests that both arms answered, of all panes weighed.
+    pub(super) paired: u64,
 }
 
 /// What a weighing is part of.
@@ -69,6 +74,7 @@ pub(super) struct Context {
 pub(super) struct Outcome {
     pub(super) decisions: Vec<DecisionRow>,
     pub(super) signals: Vec<Signal>,
+    pub(super) notices: Vec<Notice>,
 }
 
 /// Where a look's evidence came from.
@@ -76,7 +82,6 @@ struct Grounding<'a> {
     basis: Basis,
     examples: &'a Examples,
     offsets: &'a [(u32, u8, i64, i64)],
-    catching_up: bool,
 }
 
 impl Rollout {
@@ -93,6 +98,11 @@ impl Rollout {
             last_window: None,
             before_time: None,
             newest: None,
+            diagnosis: Diagnosis::default(),
+            troubles: Vec::new(),
+            told: BTreeSet::new(),
+            newest_time: None,
+            paired: 0,
         }
     }
 
@@ -107,28 +117,39 @@ impl Rollout {
         else {
             return Outcome::default();
         };
-        self.see_version(spec, Basis::Vitals, candidate.version.as_deref());
+        self.newest_time = self.newest_time.max(cut.newest);
+        let arms = [primary, candidate].map(|arm| (arm.second(), arm.sample.as_slice()));
+        self.diagnosis.take(cut.at, [(&arms[0].0, arms[0].1), (&arms[1].0, arms[1].1)]);
+        self.troubles = self.diagnosis.troubles(&names(spec, context.comparison));
+        self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
+        let version = self.version(Basis::Vitals);
         let look = Look {
-            seen: Seen::Vitals { primary: &primary.counts, candidate: &candidate.counts },
+            seen: Seen::Vitals {
+                primary: &primary.counts,
+                candidate: &candidate.counts,
+                unreadable: candidate.unreadable.values().sum(),
+            },
             from: cut.from,
             to: cut.to,
-            every_request: spec.every_request,
+            version: &version,
+            old: candidate.old_share(),
+            unjoined: self.is_unjoined(),
         };
         let grounding = Grounding {
             basis: Basis::Vitals,
             examples: &candidate.examples,
             offsets: &cut.offsets,
-            catching_up: cut.catching_up,
         };
         self.weigh(spec, context, &look, &grounding)
     }
 
+    /// Weighs a closed pane, of which this share was older than a minute when it was read.
     pub(super) fn weigh_pane(
         &mut self,
         spec: &PipelineSpec,
         context: &Context,
-        pane: &Pane,
-        offsets: &Offsets,
+        (pane, offsets): (&Pane, &Offsets),
+        old: f64,
     ) -> Outcome {
         if pane.start == EventTime::START {
             self.before_time.get_or_insert_with(|| Pane::empty(pane.start)).merge(pane);
@@ -142,22 +163,41 @@ impl Rollout {
             }
             None => self.windows.add(pane, offsets),
         }
-        self.see_version(spec, Basis::Panes, pane.version.as_ref().map(|(_, v)| v.as_str()));
-        let look = Look {
-            seen: Seen::Pane(pane),
-            from: pane.start,
-            to: spec.times().end_of(pane.start),
-            every_request: spec.every_request,
-        };
+        let all = pane.tallies.values().filter_map(|tallies| tallies.get(&Segment::all()));
+        self.paired += all.map(|tally| tally.paired).sum::<u64>();
+        let to = spec.times().end_of(pane.start);
+        let answers = |(version, tallies): (&'_ String, &'_ _)| (version.clone(), answers(tallies));
+        let seen: Vec<(String, u64)> = pane.tallies.iter().map(answers).collect();
+        let seen = seen.iter().map(|(version, count)| (version.as_str(), *count));
+        self.see_versions(spec, Basis::Panes, to, seen);
+        let version = self.version(Basis::Panes);
+        let unjoined = self.is_unjoined();
+        let look =
+            Look { seen: Seen::Pane(pane), from: pane.start, to, version: &version, old, unjoined };
         let offsets: Vec<_> =
             offsets.iter().map(|((task, input), (a, b))| (*task, *input, *a, *b)).collect();
-        let grounding = Grounding {
-            basis: Basis::Panes,
-            examples: &pane.examples,
-            offsets: &offsets,
-            catching_up: false,
-        };
+        let grounding =
+            Grounding { basis: Basis::Panes, examples: &pane.examples, offsets: &offsets };
         self.weigh(spec, context, &look, &grounding)
+    }
+
+    /// The rollout that is on trial, as far as is known.
+    pub(super) fn current(&self) -> &decide::Rollout {
+        let [vitals, panes] = &self.versions;
+        if vitals.current().version.is_empty() { panes.current() } else { vitals.current() }
+    }
+
+    /// Answers are known to exist that can't be joined.
+    fn is_unjoined(&self) -> bool {
+        self.troubles.iter().any(|trouble| trouble.kind.is_unjoined())
+    }
+
+    fn on(&self, basis: Basis) -> &decide::Rollout {
+        self.versions[usize::from(basis == Basis::Panes)].current()
+    }
+
+    fn version(&self, basis: Basis) -> String {
+        self.on(basis).version.clone()
     }
 
     fn weigh(
@@ -181,7 +221,39 @@ impl Rollout {
         for (at, shown) in shown {
             self.decide(spec, context, grounding, (at, &shown), &mut outcome);
         }
+        self.notice(spec, context.comparison, look.to, &mut outcome);
         outcome
+    }
+
+    /// Tells what keeps the arms from being compared, and which rules see nothing, once as long as it lasts.
+    fn notice(
+        &mut self,
+        spec: &PipelineSpec,
+        comparison: u8,
+        at: EventTime,
+        outcome: &mut Outcome,
+    ) {
+        let mut now = BTreeSet::new();
+        let mut tell = |key: String, kind: &str, text: &str, cure: &str| {
+            if !self.told.contains(&key) {
+                let (kind, text, cure) = (kind.to_owned(), text.to_owned(), cure.to_owned());
+                outcome.notices.push(Notice { comparison, at, kind, text, cure });
+            }
+            now.insert(key);
+        };
+        for Trouble { kind, text, cure } in &self.troubles {
+            tell(kind.word().to_owned(), kind.word(), text, cure);
+        }
+        // Where a trouble says why nothing can be compared, the rules that it blinds needn't say it, too.
+        let is_blinding = |trouble: &Trouble| trouble.kind.is_blinding();
+        let explained = self.troubles.iter().any(is_blinding);
+        for (rule, finding) in blind_rules(spec, &self.watches).filter(|_| !explained) {
+            if let Finding::Blind(blind) = finding {
+                let text = format!("{}: {}", rule.text, blind.reason);
+                tell(format!("blind {}", rule.text), "blind", &text, &blind.cure);
+            }
+        }
+        self.told = now;
     }
 
     fn decide(
@@ -192,22 +264,36 @@ impl Rollout {
         (at, shown): (usize, &Shown),
         outcome: &mut Outcome,
     ) {
-        let watch = &mut self.watches[at];
-        let rule = &spec.rules[watch.rule];
-        let (action, weaker) = action(spec, rule, shown, grounding.catching_up);
+        let of = self.watches[at].rule;
+        let rule = &spec.rules[of];
+        let (action, weaker) = action(spec, rule, shown);
         if weaker.is_some() && !rule.observed {
-            // It may be shown again when the backlog is read or the cause is the candidate's own.
-            watch.unlatch();
+            // It may be shown again when the backlog is read or the cause is the candidate's own, from what comes.
+            self.watches[at].spend();
         }
-        let version = self.versions[usize::from(grounding.basis == Basis::Panes)].current.clone();
-        let raised = self.latch.raise(&version, action);
+        let is_told = |w: &Watch| w.rule == of && w.basis != grounding.basis && w.is_shown();
+        if self.versions[0].current() == self.versions[1].current()
+            && self.watches.iter().any(is_told)
+        {
+            return;
+        }
+        let rollout = self.on(grounding.basis).clone();
+        let reason = words::sentence(spec, rule, shown, weaker);
+        let led = Led {
+            action,
+            rule: rule.text.clone(),
+            reason: reason.clone(),
+            since: shown.onset,
+            at: shown.at,
+        };
+        let raised = self.latch.raise(&rollout, led);
         if weaker.is_some() && !raised {
             return;
         }
         let grounds = Grounds {
             spec,
             comparison: context.comparison,
-            version: &version,
+            version: &rollout.version,
             rule,
             basis: grounding.basis,
             shown,
@@ -217,21 +303,8 @@ impl Rollout {
         };
         let sequence = context.sequence + outcome.signals.len() as u64;
         let signal = raised.then(|| signal(action, sequence, &grounds));
-        let row = DecisionRow {
-            comparison: context.comparison,
-            time: shown.at,
-            basis: grounding.basis.word().to_owned(),
-            action,
-            rule: rule.text.clone(),
-            reason: words::sentence(spec, rule, shown, weaker),
-            onset: shown.onset,
-            log_evidence: shown.log_evidence,
-            log_threshold: shown.log_threshold,
-            events: shown.candidate.events,
-            total: shown.candidate.total,
-            signal_id: signal.as_ref().map(|signal| signal.id.clone()),
-            evidence: document(action, sequence, &grounds).to_string(),
-        };
+        let evidence = document(action, sequence, &grounds).to_string();
+        let row = row(&grounds, action, reason, signal.as_ref(), evidence);
         if signal.is_some() {
             self.newest.clone_from(&signal);
         }
@@ -243,33 +316,48 @@ impl Rollout {
         outcome.decisions.push(row);
     }
 
-    /// A version that wasn't seen before starts its basis' evidence anew; stragglers of an old one
-    /// don't.
-    fn see_version(&mut self, spec: &PipelineSpec, basis: Basis, seen: Option<&str>) {
-        let Some(seen) = seen else { return };
-        let version = &mut self.versions[usize::from(basis == Basis::Panes)];
-        if version.seen.contains(seen) {
-            return;
+    /// Another model version starts its basis' evidence anew; what was learnt on the primary is kept.
+    fn see_versions<'v>(
+        &mut self,
+        spec: &PipelineSpec,
+        basis: Basis,
+        at: EventTime,
+        seen: impl IntoIterator<Item = (&'v str, u64)>,
+    ) {
+        let versions = &mut self.versions[usize::from(basis == Basis::Panes)];
+        match versions.see(at, seen) {
+            Change::None => return,
+            Change::Named => {
+                let name = key(versions.current());
+                self.ledger.name(&name);
+            }
+            Change::Begins => {
+                let is_of = |watch: &Watch| watch.basis == basis;
+                let (before, kept) = std::mem::take(&mut self.watches).into_iter().partition(is_of);
+                self.watches = kept;
+                self.deal(spec);
+                let before: Vec<Watch> = before;
+                for watch in self.watches.iter_mut().filter(|watch| is_of(watch)) {
+                    if let Some(before) = before.iter().find(|b| b.rule == watch.rule) {
+                        watch.inherit(before);
+                    }
+                }
+            }
         }
-        if version.seen.len() == VERSIONS_MAX {
-            version.seen.pop_first();
-        }
-        version.seen.insert(seen.to_owned());
-        let begins = !version.current.is_empty();
-        seen.clone_into(&mut version.current);
-        if begins {
-            self.watches.retain(|watch| watch.basis != basis);
-            self.deal(spec);
-        } else {
-            self.ledger.name(seen);
-        }
-        self.ledger.keep([&self.versions[0].current, &self.versions[1].current]);
+        let keys = self.keys();
+        self.ledger.keep([&keys[0], &keys[1]]);
+    }
+
+    /// What the ledger calls the rollouts on vitals and on panes.
+    fn keys(&self) -> [String; 2] {
+        [key(self.versions[0].current()), key(self.versions[1].current())]
     }
 
     /// From now on other rules are in force: who means the same goes on with its evidence.
     pub(super) fn change(&mut self, before: &PipelineSpec, spec: &PipelineSpec) {
-        let is_alike =
-            before.certainty == spec.certainty && before.every_request == spec.every_request;
+        let is_alike = before.certainty == spec.certainty
+            && before.mirrored.to_bits() == spec.mirrored.to_bits()
+            && before.shared_cause_investigates == spec.shared_cause_investigates;
         let mut taken = BTreeSet::new();
         let mut place = |rule: &Rule| {
             let mut places = spec.rules.iter().enumerate();
@@ -293,14 +381,75 @@ impl Rollout {
 
     /// Places without a watch get one that begins.
     fn deal(&mut self, spec: &PipelineSpec) {
-        let versions = [self.versions[0].current.as_str(), self.versions[1].current.as_str()];
+        let keys = self.keys();
         let watches = std::mem::take(&mut self.watches);
-        self.watches = deal(spec, watches, versions, &mut self.ledger);
+        self.watches = deal(spec, watches, [&keys[0], &keys[1]], &mut self.ledger);
     }
+}
 
-    /// A state that doesn't say what was given out: all that its watches have.
-    pub(super) fn recall_ledger(&mut self, spec: &PipelineSpec) {
-        let versions = [self.versions[0].current.as_str(), self.versions[1].current.as_str()];
-        self.ledger = Ledger::of(spec, &self.watches, versions);
+/// Rules that see nothing on any basis, with what their watch says.
+pub(super) fn blind_rules<'s>(
+    spec: &'s PipelineSpec,
+    watches: &'s [Watch],
+) -> impl Iterator<Item = (&'s Rule, Finding)> {
+    spec.rules.iter().enumerate().filter_map(move |(at, rule)| {
+        let mut blind = None;
+        for watch in watches.iter().filter(|watch| watch.rule == at) {
+            match watch.finding(spec) {
+                Finding::Blind(why) => blind = Some(why),
+                Finding::Undecided { candidate, .. } if candidate.total == 0 => {}
+                Finding::Shown(_) | Finding::Undecided { .. } => return None,
+            }
+        }
+        blind.map(|blind| (rule, Finding::Blind(blind)))
+    })
+}
+
+/// What the troubles speak of.
+fn names(spec: &PipelineSpec, comparison: u8) -> Names<'_> {
+    Names {
+        candidate: spec.candidates.get(usize::from(comparison)).map_or("", String::as_str),
+        skew: spec.time.skew,
+        wait: spec.time.wait,
+        comparator: spec.comparator,
+    }
+}
+
+/// The candidate's answers of a version.
+fn answers(tallies: &std::collections::BTreeMap<Segment, Tally>) -> u64 {
+    tallies.get(&Segment::all()).map_or(0, |tally| tally.candidate.requests)
+}
+
+/// A decision as the table holds it.
+fn row(
+    grounds: &Grounds<'_>,
+    action: Action,
+    reason: String,
+    signal: Option<&Signal>,
+    evidence: String,
+) -> DecisionRow {
+    let Grounds { comparison, rule, basis, shown, .. } = *grounds;
+    DecisionRow {
+        comparison,
+        time: shown.at,
+        basis: basis.word().to_owned(),
+        action,
+        rule: rule.text.clone(),
+        reason,
+        onset: shown.onset,
+        log_evidence: shown.log_evidence,
+        log_threshold: shown.log_threshold,
+        events: shown.candidate.events,
+        total: shown.candidate.total,
+        signal_id: signal.map(|signal| signal.id.clone()),
+        evidence,
+    }
+}
+
+/// What the ledger calls a rollout: a version that comes back is another one.
+fn key(rollout: &decide::Rollout) -> String {
+    match rollout.number {
+        0 => rollout.version.clone(),
+        number => format!("{}\n{number}", rollout.version),
     }
 }

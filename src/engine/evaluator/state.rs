@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::ages::Ages;
 use super::feed::Cut;
 use super::rollout::Rollout;
 use super::timing::Timing;
@@ -60,6 +61,27 @@ struct BehindRules {
     said: Vec<Option<TimesSaid>>,
 }
 
+/// A pane that was merged over the tasks.
+pub(super) struct TakenPane {
+    pub(super) pane: Pane,
+    pub(super) offsets: Offsets,
+    /// Its records, and those of them that were older than a minute when they were read.
+    records: (u64, u64),
+}
+
+impl TakenPane {
+    fn empty(start: EventTime) -> Self {
+        Self { pane: Pane::empty(start), offsets: Offsets::new(), records: (0, 0) }
+    }
+
+    /// The share of its records that were older than a minute when they were read.
+    #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
+    pub(super) fn old(&self) -> f64 {
+        let (all, old) = self.records;
+        if all == 0 { 0.0 } else { old as f64 / all as f64 }
+    }
+}
+
 /// What a task's log has said and isn't weighed yet.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct TaskFeed {
@@ -68,12 +90,15 @@ struct TaskFeed {
     vitals: VecDeque<Vitals>,
     vitals_taken: u64,
     comparisons: Vec<ComparisonFeed>,
+    ages: Ages,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct ComparisonFeed {
     closed_to: EventTime,
-    panes: VecDeque<Pane>,
+    /// Each with whether it was older than a minute when it was read: as its task's log had it by then, so that it
+    /// doesn't matter how far ahead of the weighing that is read.
+    panes: VecDeque<(Pane, bool)>,
 }
 
 impl State {
@@ -141,11 +166,17 @@ impl State {
                     *last = Some(*said);
                 }
             }
-            Entry::Vitals(vitals) => feed.vitals.push_back(vitals.clone()),
+            Entry::Vitals(vitals) => {
+                let newest = vitals.arms.iter().filter_map(|arm| arm.newest).max();
+                feed.ages.note(newest, vitals.catching_up);
+                feed.vitals.push_back(vitals.clone());
+            }
             Entry::Closed(closed) | Entry::Repeated(closed) => {
                 if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
                     of.closed_to = of.closed_to.max(closed.to);
-                    of.panes.extend(closed.panes.iter().cloned());
+                    let ages = &feed.ages;
+                    let aged = |pane: &Pane| (pane.clone(), ages.is_old(pane.start));
+                    of.panes.extend(closed.panes.iter().map(aged));
                 }
             }
         }
@@ -177,7 +208,7 @@ impl State {
     /// Takes the vitals of a cut, merged over the tasks; their inputs are these feeds.
     pub(super) fn take_cut(&mut self, ends: &[u64], at: EventTime, feeds: &Feeds) -> Cut {
         self.cut_to = ends.to_vec();
-        let mut cut = Cut::default();
+        let mut cut = Cut { at, ..Cut::default() };
         for (number, (feed, end)) in (0_u32..).zip(self.tasks.iter_mut().zip(ends)) {
             while feed.vitals_taken < *end {
                 let Some(vitals) = feed.vitals.pop_front() else { break };
@@ -189,7 +220,8 @@ impl State {
         let known = cut.newest.map_or(self.last_look, |newest| newest.min(at).max(self.last_look));
         let is_known = |time: EventTime| time != EventTime::START;
         cut.to = if is_known(known) { known } else { at };
-        cut.from = if is_known(self.last_look) { self.last_look } else { cut.to };
+        let begins = cut.oldest.map_or(cut.to, |oldest| oldest.min(cut.to));
+        cut.from = if is_known(self.last_look) { self.last_look } else { begins };
         self.last_look = known;
         cut
     }
@@ -223,7 +255,7 @@ impl State {
     pub(super) fn has_late(&self, comparison: usize) -> bool {
         let weighed_to = self.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to);
         let first = |feed: &TaskFeed| {
-            let pane = feed.comparisons.get(comparison)?.panes.front()?;
+            let (pane, _) = feed.comparisons.get(comparison)?.panes.front()?;
             Some(pane.start).filter(|start| *start != EventTime::START)
         };
         self.tasks.iter().filter_map(first).any(|start| start < weighed_to)
@@ -237,17 +269,21 @@ impl State {
         to: EventTime,
         missing: &[(u32, EventTime)],
         feeds: &Feeds,
-    ) -> Vec<(Pane, Offsets)> {
-        let mut merged: BTreeMap<EventTime, (Pane, Offsets)> = BTreeMap::new();
+    ) -> Vec<TakenPane> {
+        let mut merged: BTreeMap<EventTime, TakenPane> = BTreeMap::new();
         for (number, feed) in (0_u32..).zip(&mut self.tasks) {
             let Some(feed) = feed.comparisons.get_mut(comparison) else { continue };
             let had = missing.iter().find(|(task, _)| *task == number).map_or(to, |(_, had)| *had);
-            while feed.panes.front().is_some_and(|pane| pane.start < to.min(had)) {
-                let Some(pane) = feed.panes.pop_front() else { break };
-                let (into, offsets) = merged
-                    .entry(pane.start)
-                    .or_insert_with(|| (Pane::empty(pane.start), Offsets::new()));
+            while feed.panes.front().is_some_and(|(pane, _)| pane.start < to.min(had)) {
+                let Some((pane, is_old)) = feed.panes.pop_front() else { break };
+                let TakenPane { pane: into, offsets, records } =
+                    merged.entry(pane.start).or_insert_with(|| TakenPane::empty(pane.start));
                 into.merge(&pane);
+                let count = pane.primary.total() + pane.candidate.total();
+                records.0 += count;
+                if is_old {
+                    records.1 += count;
+                }
                 let of_arm = |arm| u8::try_from(feeds.of_arm(arm).start).unwrap_or(u8::MAX);
                 let inputs = [0, comparison + 1].map(of_arm);
                 for (input, range) in inputs.into_iter().zip(pane.offsets) {

@@ -22,6 +22,7 @@ use super::source::Gap;
 use crate::engine::evaluator::{self, Evaluator};
 use crate::engine::{self, ReadAgain, Task};
 use crate::model::entry::{Vitals, Weighing};
+use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -47,6 +48,8 @@ pub trait Observer: Send {
     fn decided(&mut self, row: &DecisionRow);
     /// A window was reported.
     fn reported(&mut self, row: &WindowRow);
+    /// Something keeps a candidate from being judged.
+    fn noticed(&mut self, _notice: &Notice) {}
     /// How far tasks have come with what earlier owners had read; those that have read it all again
     /// aren't among them. Told when a task begins, and each second.
     fn recovering(&mut self, _tasks: &[(u32, ReadAgain)]) {}

@@ -198,6 +198,10 @@ impl Seat {
                     counters.decided(&row);
                     observers.iter_mut().for_each(|observer| observer.decided(&row));
                 }
+                Effect::Noticed(notice) => {
+                    counters.noticed(&notice);
+                    observers.iter_mut().for_each(|observer| observer.noticed(&notice));
+                }
                 Effect::Reported(row) => {
                     counters.reported(&row);
                     observers.iter_mut().for_each(|observer| observer.reported(&row));

@@ -1,8 +1,8 @@
-//! Topics that the engine makes for itself: those of its log.
+//! Topics that the engine makes for itself, those of its log; and what brokers are set to.
 //!
-//! In: names and numbers of partitions. Out: topics that are as the log needs them. Holds: a topic that
-//! is there is never changed; one that would lose entries is refused with what to do. Knows nothing of:
-//! entries.
+//! In: names and numbers of partitions. Out: topics that are as the log needs them; settings of brokers.
+//! Holds: a topic that is there is never changed; one that would lose entries is refused with what to do.
+//! Knows nothing of: entries.
 
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ use crate::shell::source::SourceError;
 
 /// How long the cluster may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// How long it may take where others wait meanwhile.
+const IMPATIENT: Duration = Duration::from_secs(3);
+/// `transaction.max.timeout.ms` of a broker where nobody changed it.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);
 
 /// Makes the log's topics where they are missing, and looks whether they fit.
 ///
@@ -70,6 +74,24 @@ pub fn prepare_log(
         check_policy(&resource)?;
     }
     Ok(())
+}
+
+/// How long a broker of a topic lets a transaction be open before it aborts it; the brokers' default where
+/// that can't be had.
+pub(super) fn longest_transaction(endpoint: &KafkaEndpoint, topic: &str) -> Duration {
+    let asked = || -> Option<Duration> {
+        let admin: AdminClient<DefaultClientContext> =
+            client_config(endpoint, "admin").create().ok()?;
+        let metadata = admin.inner().fetch_metadata(Some(topic), IMPATIENT).ok()?;
+        let broker = ResourceSpecifier::Broker(metadata.brokers().first()?.id());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let options = AdminOptions::new().request_timeout(Some(IMPATIENT));
+        let described = runtime.block_on(admin.describe_configs([&broker], &options)).ok()?;
+        let config = described.into_iter().next()?.ok()?;
+        let longest = config.get("transaction.max.timeout.ms")?.value.as_ref()?.parse().ok()?;
+        Some(Duration::from_millis(longest))
+    };
+    asked().unwrap_or(LONGEST_TRANSACTION)
 }
 
 /// A new topic's leaders take a moment to be known.

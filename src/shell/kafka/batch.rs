@@ -1,8 +1,9 @@
 //! Batch reads of one partition's queue: what rust-rdkafka doesn't offer.
 //!
 //! In: a consumer that outlives the queue. Out: records by reference, valid within one call. Holds:
-//! every message is destroyed once, also when `take` panics; no allocation per message. Knows nothing
-//! of: topics' meaning.
+//! every message is destroyed once, also when `take` panics; no allocation per message; what lies behind the
+//! offset that is asked for is kept for the next call, since a client can't put it back. Knows nothing of:
+//! topics' meaning.
 #![expect(unsafe_code, reason = "rust-rdkafka has no batch call; each block says why it is sound")]
 
 use std::ffi::CString;
@@ -18,6 +19,8 @@ use crate::shell::source::Take;
 pub(super) struct Queue {
     queue: *mut sys::rd_kafka_queue_t,
     messages: Vec<*mut sys::rd_kafka_message_t>,
+    /// Taken from the queue and not asked for yet.
+    kept: Vec<*mut sys::rd_kafka_message_t>,
     records: Vec<Record<'static>>,
     // Dropped after `Drop::drop` has destroyed the queue: the client outlives its queues.
     _consumer: Arc<BaseConsumer>,
@@ -32,7 +35,7 @@ unsafe impl Send for Queue {}
 pub(super) struct Drained {
     /// Records handed out.
     pub(super) count: usize,
-    /// Offset after the last of them.
+    /// Offset up to which everything was handed out.
     pub(super) next: Option<i64>,
     /// First error message, if any.
     pub(super) error: Option<(sys::rd_kafka_resp_err_t, String)>,
@@ -53,24 +56,51 @@ impl Queue {
         // SAFETY: `queue` is alive; null means "forward to nobody", so that messages stay in it.
         unsafe { sys::rd_kafka_queue_forward(queue, std::ptr::null_mut()) };
         let _consumer = Arc::clone(consumer);
-        Some(Self { queue, messages: Vec::new(), records: Vec::new(), _consumer })
+        let (messages, kept, records) = (Vec::new(), Vec::new(), Vec::new());
+        Some(Self { queue, messages, kept, records, _consumer })
     }
 
-    /// Hands out what lies ready, at most `max`.
-    pub(super) fn drain(&mut self, max: usize, take: &mut Take<'_>) -> Drained {
-        self.messages.resize(max, std::ptr::null_mut());
-        // SAFETY: the queue is alive; the vector has room for `max` pointers. Timeout 0 never waits.
-        let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(self.queue, 0, self.messages.as_mut_ptr(), max)
+    /// Hands out what lies ready before an offset, at most `max`.
+    pub(super) fn drain(&mut self, max: usize, before: i64, take: &mut Take<'_>) -> Drained {
+        if self.kept.is_empty() {
+            self.messages.resize(max, std::ptr::null_mut());
+            // SAFETY: the queue is alive; the vector has room for `max` pointers. Timeout 0 never waits.
+            let count = unsafe {
+                sys::rd_kafka_consume_batch_queue(self.queue, 0, self.messages.as_mut_ptr(), max)
+            };
+            self.messages.truncate(usize::try_from(count).unwrap_or(0));
+        } else {
+            std::mem::swap(&mut self.messages, &mut self.kept);
+        }
+        // SAFETY: librdkafka filled this pointer, and it isn't destroyed before `Messages` drops or the queue.
+        let offset = |message: &*mut sys::rd_kafka_message_t| unsafe {
+            let is_record = (**message).err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+            is_record.then_some((**message).offset)
         };
-        self.messages.truncate(usize::try_from(count).unwrap_or(0));
+        let lies_behind = |message| offset(message).is_some_and(|offset| before <= offset);
+        if let Some(at) = self.messages.iter().take(max).position(lies_behind) {
+            self.kept.extend(self.messages.drain(at..));
+        } else if max < self.messages.len() {
+            self.kept.extend(self.messages.drain(max..));
+        }
+        let next = self.kept.first().and_then(offset);
         let mut guard = Messages { messages: &mut self.messages, records: &mut self.records };
-        guard.hand_out(take)
+        let drained = guard.hand_out(take);
+        Drained { next: next.or(drained.next), ..drained }
+    }
+
+    /// Whether messages are kept: the client's own position lies behind them.
+    pub(super) const fn keeps(&self) -> bool {
+        !self.kept.is_empty()
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        for message in self.kept.drain(..) {
+            // SAFETY: it was taken from the queue and is destroyed once, before its client.
+            unsafe { sys::rd_kafka_message_destroy(message) };
+        }
         // SAFETY: the queue came from `rd_kafka_queue_get_partition` and is destroyed once, before
         // its client.
         unsafe { sys::rd_kafka_queue_destroy(self.queue) };

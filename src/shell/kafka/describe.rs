@@ -10,8 +10,10 @@
 use std::ffi::{CString, c_char};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
 use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_AclOperation_t as Operation;
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 /// A topic, as the cluster describes it.
@@ -25,7 +27,16 @@ pub(super) enum Topic {
         partitions: usize,
         /// Which one of its name it is; 0 where the cluster doesn't say.
         id: (i64, i64),
+        /// Whether the user who asks may write to it, where that was asked and the cluster says it.
+        writable: Option<bool>,
     },
+}
+
+/// Whether the cluster is asked what the user may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rights {
+    Asked,
+    Unasked,
 }
 
 /// What librdkafka makes for one question, destroyed in the order that it wants.
@@ -56,21 +67,22 @@ impl Drop for Question {
 /// A broker that has just answered is asked: librdkafka would ask the controller, which may be away
 /// while each topic has its leaders, and the embedded broker has none.
 pub(super) fn describe(
-    consumer: &BaseConsumer,
+    client: &Client<impl ClientContext>,
     topics: &[String],
     deadline: Duration,
+    rights: Rights,
 ) -> Option<Vec<Topic>> {
-    let metadata = consumer.fetch_metadata(topics.first().map(String::as_str), deadline).ok()?;
+    let metadata = client.fetch_metadata(topics.first().map(String::as_str), deadline).ok()?;
     let broker = metadata.orig_broker_id();
     let names: Vec<CString> =
         topics.iter().map(|name| CString::new(name.as_str())).collect::<Result<_, _>>().ok()?;
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
     let wait = i32::try_from(deadline.as_millis()).ok()?;
-    let client = consumer.client().native_ptr();
+    let client = client.native_ptr();
     let api = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-    // SAFETY: the client is alive as long as `consumer`; the names live until the end of this function,
+    // SAFETY: the client is alive as long as the reference to it; the names live until the end of this function,
     // and librdkafka copies them; none of these calls returns null for a live client. What is wrong with
-    // an option isn't looked at: an invalid one leaves the default.
+    // an option isn't looked at: an invalid one leaves the default, and its error may be null.
     let mut question = unsafe {
         let question = Question {
             queue: sys::rd_kafka_queue_new(client),
@@ -94,6 +106,11 @@ pub(super) fn describe(
             text.as_mut_ptr(),
             text.len(),
         );
+        if rights == Rights::Asked {
+            let error =
+                sys::rd_kafka_AdminOptions_set_include_authorized_operations(question.options, 1);
+            sys::rd_kafka_error_destroy(error);
+        }
         sys::rd_kafka_DescribeTopics(client, question.names, question.options, question.queue);
         question
     };
@@ -124,8 +141,8 @@ pub(super) fn describe(
 /// # Safety
 /// It must be alive.
 unsafe fn read(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<Topic> {
-    // SAFETY: as this function's own contract; error and id belong to the description, a null error
-    // has the code of no error.
+    // SAFETY: as this function's own contract; error, id and operations belong to the description, a null
+    // error has the code of no error, and the operations are so many as was said.
     unsafe {
         match sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(topic)) {
             Code::RD_KAFKA_RESP_ERR_NO_ERROR => {}
@@ -143,6 +160,12 @@ unsafe fn read(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<Topic> 
                 sys::rd_kafka_Uuid_least_significant_bits(id),
             )
         };
-        Some(Topic::Here { partitions, id })
+        let mut count = 0;
+        let may = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
+        // As numbers: a newer cluster may know operations that these bindings don't.
+        let may = (!may.is_null()).then(|| std::slice::from_raw_parts(may.cast::<u32>(), count));
+        let writable =
+            may.map(|may| may.contains(&(Operation::RD_KAFKA_ACL_OPERATION_WRITE as u32)));
+        Some(Topic::Here { partitions, id, writable })
     }
 }

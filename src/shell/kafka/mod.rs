@@ -12,6 +12,7 @@ mod describe;
 mod ends;
 pub mod membership;
 pub mod mock;
+pub mod outlets;
 pub mod partitioner;
 pub mod producer;
 pub mod sample;

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::client::reader_config;
 use super::partitioner::{Sampled, Topic, diagnosis, objection};
@@ -25,6 +25,18 @@ const PARTITIONS: u32 = 8;
 const RECORDS: i64 = 50;
 /// How long that may take.
 const DEADLINE: Duration = Duration::from_secs(2);
+
+/// To rust-rdkafka the end of a partition is an error to log; here it is what is waited for, and what is an
+/// error the other clients tell.
+struct Unheard;
+
+impl ClientContext for Unheard {
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "While records were looked at.");
+    }
+}
+
+impl ConsumerContext for Unheard {}
 
 /// The pipeline with the feeds that its topics make, which have so many partitions, by arm. Where they seem
 /// not to be what the pipeline file says, that is told.
@@ -91,11 +103,11 @@ fn sample(
     counts: &[u32],
     spec: &PipelineSpec,
 ) -> Result<Vec<Topic>, KafkaError> {
-    let consumer: BaseConsumer = reader_config(endpoint, "sample")
+    let consumer: BaseConsumer<Unheard> = reader_config(endpoint, "sample")
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
         .set("queued.max.messages.kbytes", "4096")
-        .create()?;
+        .create_with_context(Unheard)?;
     let (mut list, mut open) = (TopicPartitionList::new(), 0_usize);
     for (topic, count) in topics.iter().zip(counts) {
         for partition in 0..(*count).min(PARTITIONS) {

@@ -15,7 +15,7 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::batch::Queue;
 use super::client::{connect_error, reader_config};
-use super::describe::{Topic, describe};
+use super::describe::{Rights, Topic, describe};
 use super::ends::{self, EndsClient, ask};
 use super::watermarks::watermarks;
 use crate::config::endpoint::KafkaEndpoint;
@@ -29,6 +29,17 @@ const ANEW: &str = "What is in the tables stays right; to go on with what the to
                     another `log` and another `output.directory`";
 /// Fetched and not drained, over all partitions, in KiB.
 const FETCHED_KIB: u32 = 128 * 1024;
+/// So many answers after a partition was let go, the client may still tell the position that it had in it.
+const DOUBTFUL: u8 = 2;
+
+/// Which records a client is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Visible {
+    /// Those that no open or aborted transaction hides.
+    Committed,
+    /// Everything that is written; the end is the high watermark.
+    All,
+}
 
 /// Records from Kafka.
 pub struct KafkaSource {
@@ -41,6 +52,11 @@ pub struct KafkaSource {
     // Queues before the consumer: they are dropped first.
     queues: Vec<Vec<Option<Queue>>>,
     positions: Vec<Vec<i64>>,
+    /// The positions at the last answer about ends, and who stood before its end then and before.
+    looked: Vec<Vec<i64>>,
+    still: Vec<(usize, u32)>,
+    /// By partition: in how many more answers the client's own position isn't believed.
+    doubtful: Vec<u8>,
     /// What the topics were when they were first described, and whether one was missing last time.
     described: Option<Vec<Topic>>,
     missing: bool,
@@ -57,20 +73,25 @@ impl KafkaSource {
     /// # Errors
     /// No broker, or no topic.
     pub fn connect(endpoint: &KafkaEndpoint, topics: &[String]) -> Result<Self, SourceError> {
-        let asker = Arc::new(consumer(endpoint, "ends", 1)?);
+        let asker = Arc::new(consumer(endpoint, "ends", 1, Visible::All)?);
         let counts = partition_counts(endpoint, &asker, topics)?;
         let partitions = counts.iter().copied().max().unwrap_or(0);
-        let consumer = Arc::new(consumer(endpoint, "source", counts.iter().sum())?);
-        let described = describe(&asker, topics, DEADLINE);
-        let ends = EndsClient::start(Arc::clone(&asker), topics.to_vec(), counts.clone())?;
-        let by_input = || topics.iter().map(|_| 0_i64).collect::<Vec<_>>();
+        let queues = counts.iter().sum();
+        let consumer = Arc::new(consumer(endpoint, "source", queues, Visible::Committed)?);
+        let described = describe(asker.client(), topics, DEADLINE, Rights::Unasked);
+        let (asks, of) = (Arc::clone(&asker), topics.to_vec());
+        let ends = EndsClient::start(asks, endpoint.clone(), of, counts.clone())?;
+        let by_input = |at: i64| topics.iter().map(|_| at).collect::<Vec<_>>();
         Ok(Self {
             endpoint: endpoint.clone(),
             topics: topics.to_vec(),
             counts,
             partitions,
             queues: (0..partitions).map(|_| Vec::new()).collect(),
-            positions: (0..partitions).map(|_| by_input()).collect(),
+            positions: (0..partitions).map(|_| by_input(0)).collect(),
+            looked: (0..partitions).map(|_| by_input(-1)).collect(),
+            still: Vec::new(),
+            doubtful: vec![0; partitions as usize],
             described,
             missing: false,
             same_to: Vec::new(),
@@ -86,14 +107,14 @@ impl KafkaSource {
         &self.counts
     }
 
-    /// End offsets now, by partition and input, for a bounded run.
+    /// End offsets now, by partition and input, for a bounded run: also of what a transaction hides.
     ///
     /// # Errors
     /// The cluster doesn't answer.
     pub fn ends_now(&self) -> Result<Vec<Vec<i64>>, SourceError> {
         let mut answer = Vec::new();
         for ((input, topic), count) in self.topics.iter().enumerate().zip(&self.counts) {
-            let ends = ask(&self.asker, (input, topic), *count, Offset::End, ends::DEADLINE);
+            let ends = ask(&self.asker, (input, topic), 0..*count, Offset::End, ends::DEADLINE);
             answer.extend(ends.map_err(|reason| connect_error(&self.endpoint, &reason))?);
         }
         let mut ends = vec![vec![0; self.topics.len()]; self.partitions as usize];
@@ -113,7 +134,7 @@ impl KafkaSource {
         let was = self.described.get_or_insert_with(|| now.clone());
         let missing = std::mem::replace(&mut self.missing, now.contains(&Topic::Missing));
         for (input, (was, now)) in was.iter().zip(&now).enumerate() {
-            let Topic::Here { partitions: before, id: one } = *was else { continue };
+            let Topic::Here { partitions: before, id: one, .. } = *was else { continue };
             let what = match *now {
                 Topic::Missing if missing => "it was deleted".to_owned(),
                 Topic::Missing => continue,
@@ -160,6 +181,49 @@ impl KafkaSource {
         Ok(gaps)
     }
 
+    /// Where an input begins that is read from its beginning: what is gone from there is no reason to wait, and
+    /// of an input that retention has emptied nothing else would ever tell a position.
+    fn first(&self, input: usize, partition: u32) -> i64 {
+        let of = (input, self.topics[input].as_str());
+        let asked = ask(&self.asker, of, [partition], Offset::Beginning, ends::IMPATIENT);
+        asked.ok().and_then(|first| first.first().map(|(_, _, at)| *at)).unwrap_or(0)
+    }
+
+    /// The client's position passes control records, which are never handed out.
+    fn pass_markers(&mut self) {
+        let Ok(list) = self.consumer.position() else { return };
+        for element in list.elements() {
+            let input = self.topics.iter().position(|topic| topic == element.topic());
+            let partition = usize::try_from(element.partition()).unwrap_or(usize::MAX);
+            let queue = self.queues.get(partition).and_then(|queues| queues.get(input?)?.as_ref());
+            if self.doubtful.get(partition).is_none_or(|answers| *answers != 0)
+                || queue.is_none_or(Queue::keeps)
+            {
+                continue;
+            }
+            if let (Some(input), Offset::Offset(at)) = (input, element.offset())
+                && let Some(position) =
+                    self.positions.get_mut(partition).and_then(|p| p.get_mut(input))
+            {
+                *position = (*position).max(at);
+            }
+        }
+        for answers in &mut self.doubtful {
+            *answers = answers.saturating_sub(1);
+        }
+    }
+
+    /// Remembers who stands before these ends, and has since the last answer.
+    fn look(&mut self, ends: &[(usize, u32, i64)]) {
+        let still = |&&(input, partition, end): &&(usize, u32, i64)| {
+            let at = self.positions[partition as usize][input];
+            let reads = self.queues[partition as usize].get(input).is_some_and(Option::is_some);
+            reads && at < end && at == self.looked[partition as usize][input]
+        };
+        self.still = ends.iter().filter(still).map(|end| (end.0, end.1)).collect();
+        self.looked.clone_from(&self.positions);
+    }
+
     fn list(&self, partition: u32, offsets: &[i64]) -> Result<TopicPartitionList, SourceError> {
         let mut list = TopicPartitionList::new();
         for (topic, offset) in self.topics.iter().zip(offsets).filter(|(_, offset)| 0 <= **offset) {
@@ -196,10 +260,11 @@ impl Source for KafkaSource {
             if *offset < 0 { None } else { Queue::split(&self.consumer, topic, partition) }
         };
         self.queues[partition as usize] = self.topics.iter().zip(offsets).map(queue).collect();
-        let positions = &mut self.positions[partition as usize];
-        for (position, offset) in positions.iter_mut().zip(offsets) {
-            *position = *offset;
-        }
+        let begins = offsets.iter().enumerate().map(|(input, offset)| match offset {
+            0 => self.first(input, partition),
+            _ => *offset,
+        });
+        self.positions[partition as usize] = begins.collect();
         self.consumer
             .incremental_assign(&list)
             .map_err(|error| connect_error(&self.endpoint, &error.to_string()))
@@ -234,6 +299,7 @@ impl Source for KafkaSource {
             return;
         }
         let queues = std::mem::take(queues);
+        self.doubtful[partition as usize] = DOUBTFUL;
         let read: Vec<i64> = queues.iter().map(|q| if q.is_some() { 0 } else { -1 }).collect();
         if let Ok(list) = self.list(partition, &read) {
             drop(self.consumer.incremental_unassign(&list));
@@ -248,11 +314,21 @@ impl Source for KafkaSource {
         max: usize,
         take: &mut Take<'_>,
     ) -> Result<usize, SourceError> {
+        self.drain_before(input, partition, (max, i64::MAX), take)
+    }
+
+    fn drain_before(
+        &mut self,
+        input: usize,
+        partition: u32,
+        (max, before): (usize, i64),
+        take: &mut Take<'_>,
+    ) -> Result<usize, SourceError> {
         let queues = self.queues.get_mut(partition as usize);
         let Some(queue) = queues.and_then(|queues| queues.get_mut(input)?.as_mut()) else {
             return Ok(0);
         };
-        let drained = queue.drain(max, take);
+        let drained = queue.drain(max, before, take);
         let position = &mut self.positions[partition as usize][input];
         if let Some(next) = drained.next {
             *position = next;
@@ -292,7 +368,7 @@ impl Source for KafkaSource {
     }
 
     fn request_ends(&mut self, clock: HostClock) -> Result<(), SourceError> {
-        self.ends.request(clock);
+        self.ends.request(clock, self.still.clone());
         Ok(())
     }
 
@@ -301,19 +377,8 @@ impl Source for KafkaSource {
         if let Some(described) = described {
             self.check_topics(described)?;
         }
-        // The client's position passes control records, which are never handed out.
-        if let Ok(list) = self.consumer.position() {
-            for element in list.elements() {
-                let input = self.topics.iter().position(|topic| topic == element.topic());
-                let partition = usize::try_from(element.partition()).unwrap_or(usize::MAX);
-                if let (Some(input), Offset::Offset(at)) = (input, element.offset())
-                    && let Some(position) =
-                        self.positions.get_mut(partition).and_then(|p| p.get_mut(input))
-                {
-                    *position = (*position).max(at);
-                }
-            }
-        }
+        self.pass_markers();
+        self.look(&ends.ends);
         Ok(Some(ends))
     }
 
@@ -346,21 +411,31 @@ impl Source for KafkaSource {
     }
 }
 
+impl Visible {
+    const fn isolation_level(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::All => "read_uncommitted",
+        }
+    }
+}
+
 pub(super) fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
-fn consumer(
+pub(super) fn consumer(
     endpoint: &KafkaEndpoint,
     role: &str,
     queues: u32,
+    visible: Visible,
 ) -> Result<BaseConsumer, SourceError> {
     let per_queue = (FETCHED_KIB / queues.max(1)).clamp(1024, 16 * 1024);
     reader_config(endpoint, role)
         .set("enable.partition.eof", "false")
         .set("auto.offset.reset", "error")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", visible.isolation_level())
         .set("fetch.queue.backoff.ms", "10")
         .set("fetch.wait.max.ms", "50")
         .set("queued.min.messages", "1000000")

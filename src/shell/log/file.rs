@@ -4,7 +4,7 @@
 //! exclusive lock; several handles share one file, and one `fdatasync` makes what all of them appended
 //! durable; a torn tail is cut off, damage before it stops the job; after a failed write every later
 //! one fails, because the epochs have ended. Knows nothing of: what entries mean. Format:
-//! `schemas/log.v1.md`.
+//! `schemas/log.v2.md`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,10 +12,11 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Begin, Body, Log, LogError, LogFrame, Stream, codec};
+use super::{Begin, Body, Log, LogError, LogFrame, Stream, VERSION, codec, other_version};
 
 /// What a log file begins with; the last byte is the format's version.
-const MAGIC: [u8; 8] = *b"PLXLOG\0\x01";
+const MAGIC: [u8; 8] = *b"PLXLOG\0\x02";
+const _: () = assert!(MAGIC[7] == VERSION);
 /// The longest frame, in bytes.
 const FRAME_MAX: u32 = 64 << 20;
 /// The evaluator's stream.
@@ -313,8 +314,12 @@ fn read(path: &Path, file: &mut File, tasks: Option<u32>) -> Result<(Contents, u
         at: at as u64,
         what,
     };
-    if bytes[..MAGIC.len()] != MAGIC {
-        return Err(damaged(0, "this isn't a log of this version".to_owned()));
+    match bytes.split_at(MAGIC.len() - 1) {
+        (name, [VERSION, ..]) if name == &MAGIC[..MAGIC.len() - 1] => {}
+        (name, [version, ..]) if name == &MAGIC[..MAGIC.len() - 1] => {
+            return Err(other_version(&path.display().to_string(), *version, "log.directory"));
+        }
+        _ => return Err(damaged(0, "this isn't a log".to_owned())),
     }
     let mut at = MAGIC.len();
     while at < bytes.len() {

@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, DeliveryResult};
 use rdkafka::producer::{BaseProducer, BaseRecord, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, Timestamp, TopicPartitionList};
 
-use super::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, codec};
+use super::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, VERSION, codec, other_version};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
 use crate::shell::kafka::{client_config, connect_error, reader_config, watermarks};
@@ -25,8 +25,6 @@ use crate::shell::source::SourceError;
 const DEADLINE: Duration = Duration::from_secs(15);
 /// Ends the names of evaluators' topics.
 const EVALUATOR: &str = "evaluator";
-/// What a frame begins with: the format's version.
-const VERSION: u8 = 1;
 
 /// A handle of a log on Kafka.
 pub struct KafkaLog {
@@ -266,6 +264,11 @@ fn decode(stream: Stream, message: &BorrowedMessage<'_>) -> Result<LogFrame, Log
     };
     let (epoch, body) = match message.payload() {
         Some([VERSION, frame @ ..]) => codec::decode(stream, frame).map_err(damaged)?,
+        // No other program's first byte is likely to be so low.
+        Some([version @ 1..8, ..]) => {
+            let place = format!("the topic {}", message.topic());
+            return Err(other_version(&place, *version, "log.topic"));
+        }
         Some([version, ..]) => {
             return Err(damaged(format!("frame version {version} is unknown")));
         }

@@ -76,7 +76,7 @@ pub(super) fn batch(panes: &[PaneRow]) -> Result<RecordBatch, ArrowError> {
 fn rows_of(row: &PaneRow) -> Vec<Row<'_>> {
     let PaneRow { size, pane, .. } = row;
     let size = *size;
-    let mut tallies = pane.tallies.clone();
+    let mut tallies = pane.total();
     tallies.entry(Segment::all()).or_default();
     tallies.into_iter().map(|(segment, tally)| Row { size, pane, segment, tally }).collect()
 }

@@ -143,6 +143,14 @@ fn arrivals(rng: &mut Rng) -> Vec<Arrival> {
                     let delay = late + rng.below(30) as i64;
                     arrive(delay, rng);
                 }
+                if rng.chance(3) {
+                    // Tried again.
+                    stamp += rng.below(6) as i64;
+                    let value = self::value(rng, &id, stamp, (input, spoilt));
+                    let delay = late + rng.below(20) as i64;
+                    let (tie, place) = (rng.next(), (partition, input));
+                    arrivals.push(Arrival { arrives: time + delay, tie, place, stamp, value });
+                }
             }
         }
     }

@@ -65,20 +65,33 @@ pub(super) const STEPS: [Step; 25] = [
     Step::LetterFlush,
 ];
 
-/// Steps that are rare by themselves, and so are where a process is meant to die more often.
-const RARE: [Step; 11] = [
-    Step::AppendChange,
-    Step::AppendRetimes,
-    Step::CompletePairs,
-    Step::CompleteTable,
-    Step::AppendPanes,
-    Step::AppendSent,
-    Step::AppendState,
-    Step::StagePairs,
-    Step::StageTable,
-    Step::SignalStart,
-    Step::SignalAck,
+/// Steps that are rare by themselves, and so are where a process is meant to die more often, each with its weight: a
+/// short stream leads to a signal or two.
+const RARE: [(Step, u64); 12] = [
+    (Step::AppendChange, 1),
+    (Step::AppendRetimes, 1),
+    (Step::CompletePairs, 1),
+    (Step::CompleteTable, 1),
+    (Step::AppendPanes, 1),
+    (Step::AppendSent, 10),
+    (Step::AppendState, 1),
+    (Step::StagePairs, 1),
+    (Step::StageTable, 1),
+    (Step::SignalStart, 6),
+    (Step::SignalAck, 8),
+    (Step::LetterPut, 1),
 ];
+
+fn rare(rng: &mut Rng) -> Step {
+    let mut left = rng.below(RARE.iter().map(|(_, weight)| weight).sum());
+    for (step, weight) in RARE {
+        if left < weight {
+            return step;
+        }
+        left -= weight;
+    }
+    Step::LogRead
+}
 
 /// Before the step took place, or after.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -116,7 +129,7 @@ impl Fate {
     pub(super) fn drawn(rng: &mut Rng, repairs: bool) -> Self {
         let side = if rng.chance(50) { Side::Before } else { Side::After };
         let plan = |step, side, spared| Some(Plan { step, side, spared });
-        if repairs && rng.chance(90) {
+        if repairs && rng.chance(95) {
             return Self { plan: plan(Step::RemovePairs, side, 0), ..Self::default() };
         }
         match rng.below(100) {
@@ -128,7 +141,7 @@ impl Fate {
             },
             13..22 => Self::default(),
             at => {
-                let step = if at < 55 { *rng.pick(&RARE) } else { *rng.pick(&STEPS) };
+                let step = if at < 75 { rare(rng) } else { *rng.pick(&STEPS) };
                 let spared = [0, 0, 0, rng.below(3), rng.below(12)][rng.index(5)];
                 Self { plan: plan(step, side, spared), ..Self::default() }
             }
@@ -172,6 +185,8 @@ pub(super) enum Bug {
     OneResumePoint,
     /// A new owner doesn't see which vitals were counted.
     VitalsTwice,
+    /// A new owner doesn't know the ids that passed within its horizon.
+    IdsForgotten,
     /// A new owner goes on behind vitals that were rejected.
     VitalsRejected,
     /// Files are in place before the entry that names them.
@@ -198,11 +213,12 @@ pub(super) enum Bug {
     StagesOfZombiesCompleted,
 }
 
-pub(super) const BUGS: [Bug; 16] = [
+pub(super) const BUGS: [Bug; 17] = [
     Bug::ActsBeforeReadBack,
     Bug::NoLookBack,
     Bug::OneResumePoint,
     Bug::VitalsTwice,
+    Bug::IdsForgotten,
     Bug::VitalsRejected,
     Bug::RenamedBeforeEntry,
     Bug::StateOfLostEntry,

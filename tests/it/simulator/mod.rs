@@ -26,7 +26,7 @@ use oracle::Compared;
 use schedule::Outcome;
 
 /// Schedules of a run.
-const SCHEDULES: u64 = 25_000;
+const SCHEDULES: u64 = 40_000;
 /// So often each step is to be hit on each side, in a whole run.
 const HITS_MIN: u64 = 100;
 /// Within so many seeds each bug is to be caught.

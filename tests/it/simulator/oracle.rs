@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parallax::engine::evaluator::{self, Evaluator, First, Rows};
 use parallax::engine::{Effect, Input, Task};
-use parallax::model::entry::{Entry, Fact, Pane, Vitals, Weighing};
+use parallax::model::entry::{Entry, Fact, Pane, TimesSaid, Vitals, Weighing};
 use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
 use parallax::model::signal::Signal;
@@ -20,6 +20,7 @@ use parallax::shell::log::{Body, Stream};
 use super::broker::{Broker, INPUTS, PARTITIONS, Stored};
 use super::disk::Content;
 use super::hands::Shared;
+use crate::world::Counted;
 
 /// What was compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -34,6 +35,9 @@ pub(super) struct Compared {
     pub(super) changes: usize,
     /// Of times.
     pub(super) retimed: usize,
+    /// Copies that vitals told, and late records.
+    pub(super) copies: u64,
+    pub(super) late: u64,
 }
 
 impl Compared {
@@ -46,6 +50,8 @@ impl Compared {
         self.repeats += other.repeats;
         self.changes += other.changes;
         self.retimed += other.retimed;
+        self.copies += other.copies;
+        self.late += other.late;
     }
 }
 
@@ -63,8 +69,8 @@ pub(super) enum End {
 struct Said {
     panes: BTreeMap<(u8, EventTime), Pane>,
     rows: Vec<PairRow>,
-    /// By input: requests, undecodable, overrides.
-    counted: Vec<(u64, u64, u64)>,
+    /// By input.
+    counted: Vec<Counted>,
     letters: BTreeSet<(u32, usize, i64)>,
     twice: usize,
 }
@@ -90,12 +96,15 @@ impl Said {
     }
 
     fn count(&mut self, vitals: &Vitals) {
-        self.counted.resize(INPUTS, (0, 0, 0));
+        self.counted.resize(INPUTS, Counted::default());
         for (total, arm) in self.counted.iter_mut().zip(&vitals.arms) {
-            total.0 += arm.counts.get(&Default::default()).map_or(0, |c| c.requests);
-            total.1 += arm.undecodable;
-            total.2 += arm.overrides;
+            total.add(arm);
         }
+    }
+
+    /// What vitals count of records that pass is by the times in force when they did.
+    fn untimed(&mut self) {
+        self.counted.iter_mut().for_each(|counted| *counted = counted.untimed());
     }
 
     fn sort(&mut self) {
@@ -177,7 +186,7 @@ pub(super) fn compare(
             .filter(|(_, entry)| matches!(entry.as_ref(), Entry::Fact(Fact { .. })))
             .map(|(_, entry)| Entry::clone(entry))
             .collect();
-        let wanted = undisturbed(spec, broker, partition, &facts);
+        let mut wanted = undisturbed(spec, broker, partition, &facts);
         let mut said = Said::default();
         entries.iter().for_each(|(_, entry)| said.take(entry));
         for content in shared.disk.files.values() {
@@ -188,6 +197,15 @@ pub(super) fn compare(
             }
         }
         said.sort();
+        compared.copies += said.counted.iter().map(|counted| counted.copies).sum::<u64>();
+        compared.late += said.counted.iter().map(|counted| counted.late).sum::<u64>();
+        // Before a log says which times are in force, whoever begins it goes by those of its own file.
+        let other = |said: TimesSaid| said.times.tempo != spec.time.tempo();
+        let is_mixed = entries.iter().filter_map(|(_, entry)| entry.times()).any(other);
+        if compared.retimed != 0 || is_mixed {
+            said.untimed();
+            wanted.untimed();
+        }
         compare_task(partition, &said, &wanted, end)?;
         if end == End::Whole {
             conserved(broker, partition, &said)?;
@@ -414,6 +432,7 @@ fn followed(
             evaluator::Effect::Stage { rows, config, .. } => tables.add(config, &rows),
             evaluator::Effect::Send(signal) => signals.push(signal),
             evaluator::Effect::Append(_)
+            | evaluator::Effect::Noticed(_)
             | evaluator::Effect::Decided(_)
             | evaluator::Effect::Reported(_) => {}
         }

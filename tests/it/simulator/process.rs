@@ -39,6 +39,8 @@ pub(super) struct Process {
     pub(super) again: BTreeMap<u32, EventTime>,
     /// Where the source stands, by partition.
     source: BTreeMap<u32, Vec<i64>>,
+    /// By partition likewise, up to where an earlier owner had read or counted.
+    again_to: BTreeMap<u32, Vec<(usize, i64)>>,
     asked: Option<Ends>,
 }
 
@@ -57,6 +59,7 @@ impl Process {
             generation: 0,
             again: BTreeMap::new(),
             source: BTreeMap::new(),
+            again_to: BTreeMap::new(),
             asked: None,
         }
     }
@@ -111,6 +114,7 @@ impl Process {
                 ensure!(held, "records of input {input} from {offset} to {horizon} are gone");
             }
             self.source.insert(begun.partition, begun.offsets);
+            self.again_to.insert(begun.partition, begun.horizons);
         }
         for partition in self.driver.take_superseded() {
             self.source.remove(&partition);
@@ -148,6 +152,11 @@ impl Process {
         };
         if let Some(task) = self.driver.task_mut(partition) {
             task.handle(Input::Records { input, records: &records, read_at: Some(now) });
+            let again = self.again_to.get(&partition).into_iter().flatten();
+            let mut again = again.filter(|(of, to)| *of == input && task.position(input) <= *to);
+            if self.reach.shared().bug == Bug::IdsForgotten && again.next().is_some() {
+                task.forget_ids(input);
+            }
         }
     }
 

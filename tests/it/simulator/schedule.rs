@@ -65,12 +65,12 @@ fn spec() -> PipelineSpec {
         },
         windows: vec![Span::from_secs(30)],
         rules: vec![
-            rule("error_rate > 10%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.1),
-            rule("null_rate > 5%", Action::Investigate, Metric::NullRate, Op::Above, 0.05),
+            rule("error_rate > 1%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.01),
+            rule("null_rate > 0.5%", Action::Investigate, Metric::NullRate, Op::Above, 0.005),
             rule("latency_p90 > 1.5x primary", Action::Investigate, latency, Op::Above, 1.5),
-            rule("match_rate < 0.9", Action::Investigate, Metric::MatchRate, Op::Below, 0.9),
+            rule("match_rate < 99%", Action::Investigate, Metric::MatchRate, Op::Below, 0.99),
         ],
-        certainty: Certainty { per_rollout: 0.5, interval: Span::from_secs(60) },
+        certainty: Certainty { per_rollout: 0.99, interval: Span::from_secs(1) },
         shared_cause_investigates: true,
         roll: Span::from_secs(30),
         roll_rows: 30,
@@ -85,11 +85,11 @@ fn files(rng: &mut Rng) -> Vec<Arc<PipelineSpec>> {
     let first = spec();
     let rate = |text, action, value| rule(text, action, Metric::ErrorRate, Op::Above, value);
     let mut second = PipelineSpec { revision: 2, config_hash: 2, dry_run: false, ..first.clone() };
-    let null = rule("null_rate > 2%", Action::Investigate, Metric::NullRate, Op::Above, 0.02);
+    let null = rule("null_rate > 0.2%", Action::Investigate, Metric::NullRate, Op::Above, 0.002);
     second.rules[1] = null;
     second.rules.remove(3);
-    second.rules.insert(0, rate("error_rate > 25%", Action::Investigate, 0.25));
-    let certainty = Certainty { per_rollout: 0.4, ..first.certainty };
+    second.rules.insert(0, rate("error_rate > 2%", Action::Investigate, 0.02));
+    let certainty = Certainty { per_rollout: 0.9, ..first.certainty };
     let time = other_times(rng, first.time);
     let which = rng.below(4);
     if which == 0 {

@@ -1,0 +1,245 @@
+//! Kinds of traffic, and what must be decided on each.
+//!
+//! In: a second. Out: the chances of both arms in it. Holds: what is healthy by construction is marked so. Knows
+//! nothing of: the engine.
+
+use crate::random::Rng;
+use crate::traffic::{Chances, Weather};
+
+/// What is true of the candidate.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Truth {
+    /// As good as the primary, and within all limits: rolled back no more often than stated.
+    Healthy,
+    /// What happens isn't its fault, or nobody can know: never rolled back.
+    NotItsFault,
+    /// It is sick, and must be found.
+    Sick,
+}
+
+type Shape = Box<dyn Fn(i64, &mut Rng) -> Weather + Sync>;
+
+/// A kind of traffic.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) truth: Truth,
+    pub(crate) rules: Option<&'static str>,
+    /// Spread of the logarithm of latencies.
+    pub(crate) sigma: f64,
+    pub(crate) harm_from: i64,
+    /// Runs, and seconds of each.
+    pub(crate) long: (u64, i64),
+    pub(crate) short: (u64, i64),
+    pub(crate) weather: Shape,
+}
+
+impl Scenario {
+    /// The share of rollouts of so many hours that may be rolled back by chance; none where it must be found.
+    pub(crate) fn stated(&self, hours: f64) -> Option<f64> {
+        match self.truth {
+            Truth::Healthy => Some(0.01 + hours / 24.0 / 365.0),
+            Truth::NotItsFault => Some(0.0),
+            Truth::Sick => None,
+        }
+    }
+
+    /// What is wrong with the row.
+    pub(crate) fn judge(
+        &self,
+        rate: f64,
+        hits: u64,
+        runs: u64,
+        stated: Option<f64>,
+    ) -> Option<String> {
+        let what = format!("{} at {rate}/s: {hits} of {runs} rolled back", self.name);
+        match stated {
+            None => (hits < runs).then(|| format!("{what}, and all should be")),
+            Some(stated) => {
+                let mean = stated * runs as f64;
+                let allowed = if stated == 0.0 { 0.0 } else { (mean + 3.0 * mean.sqrt()).ceil() };
+                (allowed < hits as f64).then(|| format!("{what}, at most {allowed} by chance"))
+            }
+        }
+    }
+}
+
+const HOUR: i64 = 3600;
+
+fn healthy(
+    name: &'static str,
+    weather: impl Fn(i64, &mut Rng) -> Weather + Sync + 'static,
+) -> Scenario {
+    Scenario {
+        name,
+        truth: Truth::Healthy,
+        rules: None,
+        sigma: 0.6,
+        harm_from: 0,
+        long: (40, 8 * HOUR),
+        short: (4, HOUR),
+        weather: Box::new(weather),
+    }
+}
+
+fn blameless(
+    name: &'static str,
+    weather: impl Fn(i64, &mut Rng) -> Weather + Sync + 'static,
+) -> Scenario {
+    let truth = Truth::NotItsFault;
+    Scenario { truth, long: (100, HOUR), short: (6, 1800), ..healthy(name, weather) }
+}
+
+/// Sick from the twentieth minute on.
+fn sick(
+    name: &'static str,
+    hours: i64,
+    weather: impl Fn(&mut Weather) + Sync + 'static,
+) -> Scenario {
+    let shape = move |second: i64, _: &mut Rng| {
+        let mut fair = Weather::FAIR;
+        if 1200 <= second {
+            weather(&mut fair);
+        }
+        fair
+    };
+    let base = healthy(name, shape);
+    let harm_from = 1200;
+    Scenario {
+        truth: Truth::Sick,
+        harm_from,
+        long: (20, hours * HOUR),
+        short: (2, hours * HOUR),
+        ..base
+    }
+}
+
+fn failing(fails: f64, cluster: u64) -> Chances {
+    Chances { fails, cluster, ..Chances::HEALTHY }
+}
+
+fn within(second: i64, from: i64, length: i64) -> bool {
+    (from..from + length).contains(&second)
+}
+
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    let mut all = at_the_limit();
+    all.extend(clusters());
+    all.extend(shared());
+    all.extend(lossy());
+    all.extend(sick_ones());
+    all
+}
+
+fn at_the_limit() -> Vec<Scenario> {
+    vec![
+        healthy("healthy: 1 % errors", |_, _| Weather::FAIR),
+        healthy("exactly at the limit: 5 % errors, 1 % null", |_, _| {
+            Weather::both(Chances { fails: 0.05, null: 0.01, ..Chances::HEALTHY })
+        }),
+        healthy("exactly twice as slow", |_, _| Weather {
+            candidate: Chances { slower: 2.0, ..Chances::HEALTHY },
+            ..Weather::FAIR
+        }),
+        healthy("candidate alone at the limit", |_, _| Weather {
+            candidate: failing(0.05, 1),
+            ..Weather::FAIR
+        }),
+        healthy("both steadily at 6 %", |_, _| Weather::both(failing(0.06, 1))),
+        healthy("a daily wave of 0 to 4.8 % in both", |second, _| {
+            let phase = second as f64 / 86_400.0 * std::f64::consts::TAU * 4.0;
+            Weather::both(failing(0.024 * (1.0 + phase.sin()), 1))
+        }),
+        Scenario { sigma: 1.0, ..healthy("heavy tails in both", |_, _| Weather::FAIR) },
+    ]
+}
+
+fn clusters() -> Vec<Scenario> {
+    vec![
+        healthy("failures in twos at the limit, both", |_, _| Weather::both(failing(0.05, 2))),
+        healthy("failures in fives at 60 % of the limit, candidate", |_, _| Weather {
+            candidate: failing(0.03, 5),
+            ..Weather::FAIR
+        }),
+        healthy("failures in twenties at 1 %, both", |_, _| Weather::both(failing(0.01, 20))),
+        healthy("failures in twenties at 1 %, candidate", |_, _| Weather {
+            candidate: failing(0.01, 20),
+            ..Weather::FAIR
+        }),
+    ]
+}
+
+fn shared() -> Vec<Scenario> {
+    let outage = |length: i64| {
+        move |second: i64, _: &mut Rng| {
+            let down = within(second, 600, length);
+            Weather::both(failing(if down { 0.33 } else { 0.01 }, 1))
+        }
+    };
+    let slow = |length: i64| {
+        move |second: i64, _: &mut Rng| {
+            let slower = if within(second, 600, length) { 3.0 } else { 1.0 };
+            Weather::both(Chances { slower, ..Chances::HEALTHY })
+        }
+    };
+    vec![
+        blameless("shared outage of 10 s", outage(10)),
+        blameless("shared outage of 1 min", outage(60)),
+        blameless("shared outage of 10 min", outage(600)),
+        blameless("shared slowdown of 2 min", slow(120)),
+        blameless("shared slowdown of 10 min", slow(600)),
+        blameless("shared outage, candidate worse below the limit", |second, _| {
+            let down = within(second, 600, 60);
+            let ours = failing(if down { 0.325 } else { 0.01 }, 1);
+            Weather { candidate: failing(if down { 0.33 } else { 0.02 }, 1), ..Weather::both(ours) }
+        }),
+        blameless("backlog in which the candidate failed", |second, _| Weather {
+            candidate: failing(if second < 1200 { 0.5 } else { 0.01 }, 1),
+            old: second < 1200,
+            ..Weather::FAIR
+        }),
+    ]
+}
+
+fn lossy() -> Vec<Scenario> {
+    vec![
+        blameless("mirror loses 0.5 %", |_, _| Weather { missing: 0.005, ..Weather::FAIR }),
+        blameless("mirror loses 2.5 %", |_, _| Weather { missing: 0.025, ..Weather::FAIR }),
+        blameless("mirror loses 5 %", |_, _| Weather { missing: 0.05, ..Weather::FAIR }),
+        blameless("half of its records unreadable", |_, _| Weather {
+            unreadable: 0.5,
+            ..Weather::FAIR
+        }),
+        blameless("all of its records unreadable", |_, _| Weather {
+            unreadable: 1.0,
+            ..Weather::FAIR
+        }),
+        blameless("no id in common", |_, _| Weather { unpairable: 1.0, ..Weather::FAIR }),
+        blameless("a tenth of its ids unknown", |_, _| Weather {
+            unpairable: 0.1,
+            ..Weather::FAIR
+        }),
+    ]
+}
+
+fn sick_ones() -> Vec<Scenario> {
+    vec![
+        sick("sick: errors 1 to 6 %", 4, |weather| weather.candidate.fails = 0.06),
+        sick("sick: errors 1 to 10 %", 1, |weather| weather.candidate.fails = 0.1),
+        sick("sick: errors 1 to 30 %", 1, |weather| weather.candidate.fails = 0.3),
+        sick("sick: p99 × 2.4", 12, |weather| weather.candidate.slower = 2.4),
+        sick("sick: p99 × 4", 2, |weather| weather.candidate.slower = 4.0),
+        sick("sick: dead", 1, |weather| weather.missing = 1.0),
+        sick("sick: half of its answers null", 1, |weather| weather.candidate.null = 0.5),
+        Scenario {
+            rules: Some("rollback_when: [error_rate > 5%, missing_rate > 5%]\n"),
+            ..sick("sick: 20 % missing, rule at 5 %", 1, |weather| weather.missing = 0.2)
+        },
+        Scenario {
+            harm_from: 1200,
+            ..sick("sick primary at 6 %, candidate at 12 %", 2, |weather| {
+                weather.primary.fails = 0.06;
+                weather.candidate.fails = 0.12;
+            })
+        },
+    ]
+}

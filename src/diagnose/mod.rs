@@ -1,0 +1,139 @@
+//! Why two arms can't be compared, if they can't.
+//!
+//! In: a second's counts and sampled ids of the primary and of one candidate. Out: troubles in words, each with
+//! what was seen and what to do. Holds: only what was seen is said; what keeps answers from being read or joined
+//! is never told as the candidate's failure; memory is bounded, whatever the traffic. Knows nothing of: rules,
+//! decisions.
+
+mod ids;
+mod pairing;
+mod reading;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::entry::SampledId;
+use crate::model::spec::Comparator;
+use crate::model::time::{EventTime, Span};
+pub use pairing::Pairing;
+pub use reading::{ArmSecond, Reading};
+
+/// What keeps a comparison from saying anything true.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Which kind.
+    pub kind: Kind,
+    /// What was seen.
+    pub text: String,
+    /// What to do.
+    pub cure: String,
+}
+
+/// Kinds of troubles; the words are part of the verdict's contract.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// Too many records can't be read.
+    Unreadable,
+    /// No record of an arm could be read.
+    NothingReadable,
+    /// An arm sends nothing.
+    Silent,
+    /// No answer of an arm carries what is compared.
+    NothingComparable,
+    /// An arm's records lie ahead of all time.
+    OutOfTime,
+    /// Both arms have other ids.
+    OtherIds,
+    /// Both arms stamp the same request too far apart.
+    TimesApart,
+    /// Both answers to a request lie in different partitions.
+    PartitionsApart,
+}
+
+impl Kind {
+    /// The word in verdicts, metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::NothingReadable => "nothing_readable",
+            Self::Silent => "silent",
+            Self::NothingComparable => "nothing_comparable",
+            Self::OutOfTime => "out_of_time",
+            Self::OtherIds => "other_ids",
+            Self::TimesApart => "times_apart",
+            Self::PartitionsApart => "partitions_apart",
+        }
+    }
+
+    /// Whether no verdict can be given meanwhile.
+    #[must_use]
+    pub const fn is_blinding(self) -> bool {
+        match self {
+            Self::Unreadable => false,
+            Self::NothingReadable
+            | Self::NothingComparable
+            | Self::Silent
+            | Self::OutOfTime
+            | Self::OtherIds
+            | Self::TimesApart
+            | Self::PartitionsApart => true,
+        }
+    }
+
+    /// Whether answers exist that can't be joined: a missing one says nothing of the candidate then.
+    #[must_use]
+    pub const fn is_unjoined(self) -> bool {
+        match self {
+            Self::OtherIds
+            | Self::TimesApart
+            | Self::PartitionsApart
+            | Self::OutOfTime
+            | Self::NothingReadable => true,
+            Self::Unreadable | Self::Silent | Self::NothingComparable => false,
+        }
+    }
+}
+
+/// What is known of how both arms of one comparison are read and joined.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Diagnosis {
+    reading: [Reading; 2],
+    pairing: Pairing,
+}
+
+/// Names and lengths that the words speak of.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The candidate.
+    pub candidate: &'a str,
+    /// How far apart both arms may stamp a request.
+    pub skew: Span,
+    /// How far ahead a record may lie.
+    pub wait: Span,
+    /// How predictions are compared.
+    pub comparator: Comparator,
+}
+
+impl Diagnosis {
+    /// Takes a second of both arms, the primary's first; samples with their tasks.
+    pub fn take(&mut self, at: EventTime, arms: [(&ArmSecond<'_>, &[(u32, SampledId)]); 2]) {
+        for ((second, sample), (reading, arm)) in
+            arms.into_iter().zip(self.reading.iter_mut().zip(0..))
+        {
+            reading.take(at, second);
+            self.pairing.take(arm, sample);
+        }
+    }
+
+    /// What is wrong now, the gravest last.
+    #[must_use]
+    pub fn troubles(&self, names: &Names<'_>) -> Vec<Trouble> {
+        let [primary, candidate] = &self.reading;
+        let mut all = Vec::new();
+        all.extend(primary.trouble("the primary", candidate, names));
+        all.extend(candidate.trouble(names.candidate, primary, names));
+        all.extend(self.pairing.trouble(names));
+        all.sort_by_key(|trouble| trouble.kind);
+        all
+    }
+}

@@ -1,0 +1,285 @@
+//! Where the other arm's answers to the same requests are.
+//!
+//! In: sampled ids of both arms: each second those with the lowest hashes, so that both arms sample the same
+//! requests. Out: that ids differ, that times lie apart, that partitions lie apart. Holds: an id counts as not
+//! found only if its hash is so low that the other arm's samples would hold it; at most `IDS_MAX` ids of an arm are
+//! kept. Knows nothing of: records, how many there were.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Names, Trouble, ids};
+use crate::model::entry::{SAMPLE_MAX, SampledId};
+use crate::model::time::{EventTime, Span};
+
+/// Ids of an arm that are kept.
+const IDS_MAX: usize = 1024;
+/// Fewer ids say nothing.
+const ENOUGH: usize = 5;
+/// Ids that are shown of each side.
+const SHOWN: usize = 3;
+/// A tenth of the ids lies elsewhere, or apart: that is more than a slip.
+const PART: usize = 10;
+
+/// Sampled ids of both arms.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Pairing {
+    arms: [Sampled; 2],
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+struct Sampled {
+    by_hash: BTreeMap<u64, Seen>,
+    /// In order of coming.
+    order: VecDeque<u64>,
+    /// Hashes above this may be missing; by sample, in order of coming, with how many ids came with it.
+    whole_below: VecDeque<(u64, usize)>,
+    newest: EventTime,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Seen {
+    task: u32,
+    time: EventTime,
+    id: String,
+}
+
+/// What became of the candidate's ids.
+#[derive(Default)]
+struct Found<'a> {
+    together: usize,
+    elsewhere: Vec<&'a Seen>,
+    apart: Vec<(Span, bool)>,
+    nowhere: usize,
+}
+
+impl Sampled {
+    /// Samples of one second, by task.
+    fn take(&mut self, sample: &[(u32, SampledId)]) {
+        let mut by_task: BTreeMap<u32, Vec<&SampledId>> = BTreeMap::new();
+        for (task, id) in sample {
+            by_task.entry(*task).or_default().push(id);
+        }
+        for (task, mut ids) in by_task {
+            ids.sort_unstable_by_key(|id| id.hash);
+            // Of several inputs together the lowest few are sure to be whole.
+            let whole = ids.get(SAMPLE_MAX - 1).map_or(u64::MAX, |id| id.hash);
+            let mut added = 0;
+            for id in ids {
+                self.newest = self.newest.max(id.time);
+                let seen = Seen { task, time: id.time, id: id.id.clone() };
+                if self.by_hash.insert(id.hash, seen).is_none() {
+                    self.order.push_back(id.hash);
+                    added += 1;
+                }
+            }
+            if 0 < added {
+                self.whole_below.push_back((whole, added));
+            }
+        }
+        while IDS_MAX < self.order.len() {
+            let Some(hash) = self.order.pop_front() else { break };
+            self.by_hash.remove(&hash);
+            if let Some(first) = self.whole_below.front_mut() {
+                first.1 = first.1.saturating_sub(1);
+                if first.1 == 0 {
+                    self.whole_below.pop_front();
+                }
+            }
+        }
+    }
+
+    fn whole_below(&self) -> u64 {
+        self.whole_below.iter().map(|(hash, _)| *hash).min().unwrap_or(0)
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        self.by_hash.values().map(|seen| seen.id.as_str()).collect()
+    }
+}
+
+impl Pairing {
+    pub(super) fn take(&mut self, arm: usize, sample: &[(u32, SampledId)]) {
+        if let Some(arm) = self.arms.get_mut(arm) {
+            arm.take(sample);
+        }
+    }
+
+    pub(super) fn trouble(&self, names: &Names<'_>) -> Option<Trouble> {
+        let [primary, candidate] = &self.arms;
+        let found = self.found(names);
+        let count = found.together + found.elsewhere.len() + found.apart.len() + found.nowhere;
+        if count < ENOUGH {
+            return None;
+        }
+        if count < found.apart.len() * PART {
+            return Some(apart(&found, count, names));
+        }
+        if count < found.elsewhere.len() * PART {
+            let example = found.elsewhere.first().map_or("", |seen| seen.id.as_str());
+            let text = format!(
+                "of {count} sampled requests that both arms saw, {} lie in different partitions (such as `{example}`): they are never paired",
+                found.elsewhere.len()
+            );
+            let cure = "key both topics by the request's id with the same partitioner and as many partitions, or write `co_partitioned: false`";
+            return Some(Trouble { kind: Kind::PartitionsApart, text, cure: cure.to_owned() });
+        }
+        if count < found.nowhere * 2 && found.together * PART < count {
+            let (ours, theirs) = (primary.ids(), candidate.ids());
+            let list =
+                |ids: &[&str]| ids.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+            let what = ids::difference(&ours, &theirs, names.candidate);
+            let text = format!(
+                "nothing joins: of {count} sampled requests of {} {} have an id that the primary doesn't know; ids look like {} / {}{}",
+                names.candidate,
+                found.nowhere,
+                list(&ours),
+                list(&theirs),
+                what.map_or_else(String::new, |what| format!(": {what}"))
+            );
+            let cure = "send the same `request_id` with both arms' answers";
+            return Some(Trouble { kind: Kind::OtherIds, text, cure: cure.to_owned() });
+        }
+        None
+    }
+
+    /// What became of the candidate's ids that the primary's samples would hold by now.
+    fn found(&self, names: &Names<'_>) -> Found<'_> {
+        let [primary, candidate] = &self.arms;
+        let below = primary.whole_below();
+        // What came before the primary was sampled, or after, can't be found.
+        let first = primary.order.iter().filter_map(|hash| primary.by_hash.get(hash));
+        let first = first.map(|seen| seen.time).min().unwrap_or(EventTime::END);
+        let settled = primary.newest;
+        let mut found = Found::default();
+        for (hash, theirs) in &candidate.by_hash {
+            match primary.by_hash.get(hash) {
+                Some(ours) if ours.task != theirs.task => found.elsewhere.push(theirs),
+                Some(ours) => {
+                    let (later, sooner) =
+                        (theirs.time.since(ours.time), ours.time.since(theirs.time));
+                    if later.max(sooner) <= names.skew {
+                        found.together += 1;
+                    } else {
+                        found.apart.push((later.max(sooner), sooner < later));
+                    }
+                }
+                None if *hash <= below && first <= theirs.time && theirs.time <= settled => {
+                    found.nowhere += 1;
+                }
+                None => {}
+            }
+        }
+        found
+    }
+}
+
+fn apart(found: &Found<'_>, count: usize, names: &Names<'_>) -> Trouble {
+    let mut spans: Vec<Span> = found.apart.iter().map(|(span, _)| *span).collect();
+    spans.sort_unstable();
+    let middle = spans.get(spans.len() / 2).copied().unwrap_or_default();
+    let most = spans.last().copied().unwrap_or_default();
+    let later = found.apart.iter().filter(|(_, later)| *later).count() * 2 >= found.apart.len();
+    let second = Span::from_secs(1);
+    let enough = Span::from_secs(most.us().div_euclid(second.us()) + 1);
+    Trouble {
+        kind: Kind::TimesApart,
+        text: format!(
+            "of {count} sampled requests that both arms saw, {} carry times further apart than `skew` ({}): {} stamps them {} {} in the middle",
+            found.apart.len(),
+            names.skew,
+            names.candidate,
+            middle,
+            if later { "later" } else { "earlier" },
+        ),
+        cure: format!(
+            "stamp both arms with the request's own time, or write `time: {{skew: {enough}}}`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::spec::Comparator;
+
+    const NAMES: Names<'static> = Names {
+        candidate: "v8",
+        skew: Span::from_secs(5),
+        wait: Span::from_secs(30),
+        comparator: Comparator::Label,
+    };
+
+    fn sample(
+        task: u32,
+        prefix: &str,
+        numbers: std::ops::Range<u64>,
+        late: i64,
+    ) -> Vec<(u32, SampledId)> {
+        numbers
+            .map(|n| {
+                let time = EventTime::from_us((n as i64 + late) * 1_000_000);
+                (task, SampledId { hash: hash(prefix, n), time, id: format!("{prefix}{n}") })
+            })
+            .collect()
+    }
+
+    fn hash(prefix: &str, n: u64) -> u64 {
+        n * 1000 + prefix.len() as u64
+    }
+
+    fn trouble(
+        primary: &[Vec<(u32, SampledId)>],
+        candidate: &[Vec<(u32, SampledId)>],
+    ) -> Option<Trouble> {
+        let mut pairing = Pairing::default();
+        primary.iter().for_each(|sample| pairing.take(0, sample));
+        candidate.iter().for_each(|sample| pairing.take(1, sample));
+        pairing.trouble(&NAMES)
+    }
+
+    #[test]
+    fn the_same_requests_are_no_trouble() {
+        assert_eq!(trouble(&[sample(0, "r", 0..7, 0)], &[sample(0, "r", 0..7, 1)]), None);
+        assert_eq!(trouble(&[sample(0, "r", 0..7, 0)], &[]), None, "silence isn't told here");
+    }
+
+    #[test]
+    fn other_ids_other_times_and_other_partitions_are_told_apart() {
+        let other = trouble(&[sample(0, "r", 0..7, 0)], &[sample(0, "shadow-", 0..7, 0)]).unwrap();
+        assert_eq!(other.kind, Kind::OtherIds);
+        assert!(other.text.contains("r0, r1, r2 / shadow-0, shadow-1, shadow-2"), "{}", other.text);
+        assert!(other.text.ends_with("all of v8 begin with `shadow-`"), "{}", other.text);
+        let apart = trouble(&[sample(0, "r", 0..7, 0)], &[sample(0, "r", 0..7, 6)]).unwrap();
+        assert_eq!(apart.kind, Kind::TimesApart);
+        assert!(
+            apart.text.contains("7 carry") && apart.text.contains("6s later"),
+            "{}",
+            apart.text
+        );
+        assert!(apart.cure.contains("skew: 7s"), "{}", apart.cure);
+        let lies = trouble(&[sample(0, "r", 0..7, 0)], &[sample(1, "r", 0..7, 0)]).unwrap();
+        assert_eq!(lies.kind, Kind::PartitionsApart);
+    }
+
+    #[test]
+    fn a_full_sample_says_nothing_of_higher_hashes() {
+        let full = SAMPLE_MAX as u64;
+        let primary = sample(0, "r", 0..full, 0);
+        // Of the candidate fewer were sampled, with higher hashes.
+        let candidate = sample(0, "r", 100..100 + full, -100);
+        assert_eq!(trouble(&[primary], &[candidate]), None);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut pairing = Pairing::default();
+        for begin in 0..2_000 {
+            pairing.take(0, &sample(0, "r", begin * 5..begin * 5 + 5, 0));
+        }
+        let Sampled { by_hash, order, whole_below, .. } = &pairing.arms[0];
+        assert_eq!((by_hash.len(), order.len()), (IDS_MAX, IDS_MAX));
+        assert!(whole_below.len() <= IDS_MAX);
+    }
+}

@@ -1,0 +1,180 @@
+//! How well one arm's records can be read and placed in time.
+//!
+//! In: counts of each second. Out: that too little of them could be read, that all lie out of time, that none
+//! come. Holds: judged over the last whole minute and the one that runs; a constant amount is kept. Knows nothing
+//! of: the join.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Names, Trouble};
+use crate::model::bucket::Unreadable;
+use crate::model::spec::Comparator;
+use crate::model::time::{EventTime, Span};
+
+const MINUTE: Span = Span::from_secs(60);
+/// An arm is silent after so long, if the other sends.
+const SILENT: Span = Span::from_secs(30);
+/// Fewer records than this say nothing.
+const ENOUGH: u64 = 20;
+/// Unreadable records are told from this share on.
+const SHARE: f64 = 0.01;
+
+/// What was read of one arm in a second.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmSecond<'a> {
+    /// Records read.
+    pub read: u64,
+    /// Of them counted, copies and late ones and overrides included.
+    pub placed: u64,
+    /// How many carry a label, a score, a value, scores, a latency.
+    pub carries: [u64; 5],
+    /// Of them unreadable, by reason.
+    pub unreadable: &'a BTreeMap<Unreadable, u64>,
+    /// One of these: offset and what was found.
+    pub example: Option<(i64, &'a str)>,
+}
+
+/// Counts of a minute.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Minute {
+    read: u64,
+    placed: u64,
+    carries: [u64; 5],
+    unreadable: BTreeMap<Unreadable, u64>,
+}
+
+/// What is known of an arm's records.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Reading {
+    since: Option<EventTime>,
+    running: Minute,
+    last: Option<Minute>,
+    example: Option<(i64, String)>,
+    /// All records ever read.
+    total: u64,
+    /// When the last record came, by the clock of the cuts.
+    heard: Option<EventTime>,
+}
+
+impl Reading {
+    pub(super) fn take(&mut self, at: EventTime, second: &ArmSecond<'_>) {
+        let since = *self.since.get_or_insert(at);
+        if MINUTE <= at.since(since) {
+            self.last = Some(std::mem::take(&mut self.running));
+            self.since = Some(at);
+        }
+        self.running.read += second.read;
+        self.running.placed += second.placed;
+        for (mine, more) in self.running.carries.iter_mut().zip(second.carries) {
+            *mine += more;
+        }
+        for (reason, count) in second.unreadable {
+            *self.running.unreadable.entry(*reason).or_default() += count;
+        }
+        if let Some((offset, found)) = second.example {
+            self.example = Some((offset, found.to_owned()));
+        }
+        self.total += second.read;
+        if second.read != 0 {
+            self.heard = Some(at);
+        }
+    }
+
+    pub(super) fn trouble(&self, name: &str, other: &Self, names: &Names<'_>) -> Option<Trouble> {
+        let sum = |of: fn(&Minute) -> u64| of(&self.running) + self.last.as_ref().map_or(0, of);
+        let (read, placed) = (sum(|m| m.read), sum(|m| m.placed));
+        let unreadable = sum(|m| m.unreadable.values().sum());
+        if let Some(trouble) = self.silence(name, other) {
+            return Some(trouble);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
+        let share = if read == 0 { 0.0 } else { unreadable as f64 / read as f64 };
+        if ENOUGH <= read && SHARE < share {
+            let all = unreadable == read;
+            let text = format!(
+                "{unreadable} of {read} records of {name} can't be read: {}",
+                self.reasons()
+            );
+            let kind = if all { Kind::NothingReadable } else { Kind::Unreadable };
+            let cure = "mend the producer, or map its fields; each record lies with its reason among the dead letters";
+            return Some(Trouble { kind, text, cure: cure.to_owned() });
+        }
+        let is_whole = self.last.is_some();
+        if is_whole && ENOUGH <= read && placed + unreadable == 0 {
+            let text = format!(
+                "none of {read} records of {name} lies near its partition's time: each is more than {} ahead",
+                names.wait
+            );
+            let cure = "see the clocks that stamp `event_time`, and its unit";
+            return Some(Trouble { kind: Kind::OutOfTime, text, cure: cure.to_owned() });
+        }
+        self.incomparable(name, read - unreadable, names.comparator)
+    }
+
+    /// No answer carries what is compared, and many carry something else.
+    fn incomparable(&self, name: &str, readable: u64, comparator: Comparator) -> Option<Trouble> {
+        let carried = |bit: usize| {
+            let last = self.last.as_ref().map_or(0, |last| last.carries[bit]);
+            self.running.carries[bit] + last
+        };
+        let [label, score, value, scores] = [0, 1, 2, 3].map(carried);
+        let (wanted, found, what) = match comparator {
+            Comparator::Label | Comparator::ArgMax => (label + scores, score.max(value), "labels"),
+            Comparator::Number { .. } => (value + score, label.max(scores), "numbers"),
+        };
+        if wanted != 0 || readable < ENOUGH || found * 2 < readable {
+            return None;
+        }
+        let (field, cure) = match comparator {
+            Comparator::Label | Comparator::ArgMax if score < value => {
+                ("value", "write `compare: {number: {relative: 0.01}}`")
+            }
+            Comparator::Label | Comparator::ArgMax => {
+                ("score", "write `compare: {number: {relative: 0.01}}`")
+            }
+            Comparator::Number { .. } if label < scores => ("scores", "write `compare: argmax`"),
+            Comparator::Number { .. } => ("label", "write `compare: label`"),
+        };
+        let text = format!(
+            "predictions of {name} have `{field}` ({found} of {readable} answers), the pipeline compares {what}: nothing is comparable"
+        );
+        Some(Trouble { kind: Kind::NothingComparable, text, cure: cure.to_owned() })
+    }
+
+    fn silence(&self, name: &str, other: &Self) -> Option<Trouble> {
+        let heard = self.heard.or(other.since)?;
+        let other_heard = other.heard?;
+        let is_silent = SILENT <= other_heard.since(heard) && ENOUGH <= other.total;
+        is_silent.then(|| Trouble {
+            kind: Kind::Silent,
+            text: match self.heard {
+                None => {
+                    format!("no record of {name} has come, and {} of the other arm", other.total)
+                }
+                Some(_) => format!(
+                    "no record of {name} has come for {} s, and the other arm goes on",
+                    other_heard.since(heard).us() / 1_000_000
+                ),
+            },
+            cure: format!(
+                "see whether {name} runs, and whether its topic is the one that it writes to"
+            ),
+        })
+    }
+
+    /// The most frequent reason, with an example.
+    fn reasons(&self) -> String {
+        let mut all = self.running.unreadable.clone();
+        for (reason, count) in self.last.iter().flat_map(|last| &last.unreadable) {
+            *all.entry(*reason).or_default() += count;
+        }
+        let most = all.iter().max_by_key(|(reason, count)| (**count, std::cmp::Reverse(**reason)));
+        let most = most.map_or("", |(reason, _)| reason.code());
+        match &self.example {
+            Some((offset, found)) => format!("most often {most}; offset {offset}: {found}"),
+            None => format!("most often {most}"),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Evidence that a share exceeds its limit, by a fault of the candidate's own where a primary stands beside it.
+//!
+//! In: both arms' counts, look by look. Out: log evidence against its thresholds. Holds: what the rule denies is
+//! "the share is within its limit, or no higher than the primary's meanwhile": the smaller of two e-values counts,
+//! block by block, so an outage of both arms never adds up to the candidate's fault, neither during nor after
+//! it; evidence is divided by what clusters make of it. Knows nothing of: metrics, what a block is called.
+//! Formulas and promises: `docs/statistics.md`.
+
+use serde::{Deserialize, Serialize};
+
+use super::clusters::Clusters;
+use super::history::Step;
+use crate::model::finding::Bound;
+use crate::model::time::Span;
+use crate::stats::block_min::BlockMin;
+use crate::stats::change_prior::ChangePrior;
+use crate::stats::grid::RateGrid;
+use crate::stats::kernel;
+use crate::stats::proportion::Rate;
+use crate::stats::sr::Sr;
+use crate::stats::tempered::tempered;
+
+/// What must be untrue for the rule to be shown.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) enum Null {
+    /// The share is within its limit.
+    Limit(RateGrid),
+    /// It is, or it is no higher than the primary's.
+    LimitOrPrimary(RateGrid),
+    /// It is no higher than the primary's.
+    Primary,
+}
+
+/// Evidence of one rule on one basis.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Evidence {
+    null: Null,
+    own: BlockMin,
+    /// Either arm beyond the limit, whoever's fault it is: the candidate, the primary.
+    either: [Sr; 2],
+    clusters: Clusters,
+    /// The most that one look adds: nothing is shown by less than so many looks.
+    most_of_look: f64,
+    /// The divisor that the last look was weighed with.
+    divisor: f64,
+    /// Looks since the primary was last seen.
+    alone: u32,
+    looks_per_minute: u32,
+}
+
+/// What is taken for known of events before any was seen.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Trust {
+    /// They come in clusters of so many.
+    pub(super) clusters: f64,
+    /// One look adds no more log evidence than this.
+    pub(super) most_of_look: f64,
+}
+
+/// Log evidence and the threshold that it has crossed or is nearest to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Weight {
+    pub(super) log_evidence: f64,
+    pub(super) log_threshold: f64,
+    pub(super) bound: Bound,
+}
+
+impl Weight {
+    pub(super) fn is_shown(&self) -> bool {
+        self.log_threshold <= self.log_evidence
+    }
+
+    /// Of two weights the one that is shown, else the one that is nearer to its threshold.
+    pub(super) fn nearer(rollout: Self, interval: Self) -> Self {
+        let part = |w: &Self| w.log_evidence / w.log_threshold;
+        let is_rollout = rollout.log_threshold.is_finite() && part(&interval) <= part(&rollout);
+        if is_rollout { rollout } else { interval }
+    }
+}
+
+impl Evidence {
+    /// None yet; a look lasts so long.
+    pub(super) fn new(null: Null, look: Span, trust: Trust) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 60")]
+        let minute = (60.0 / look.as_secs()).ceil().clamp(1.0, 60.0) as u32;
+        Self {
+            null,
+            own: BlockMin::new(
+                &[1, minute.div_ceil(6), minute],
+                ChangePrior::of_looks(look.us().unsigned_abs()),
+            ),
+            either: [Sr::default(), Sr::default()],
+            clusters: Clusters::new(look, trust.clusters),
+            most_of_look: trust.most_of_look,
+            divisor: 1.0,
+            alone: minute,
+            looks_per_minute: minute,
+        }
+    }
+
+    /// Weighs a look; `discordant` are the pairs in which only the candidate, and only the primary shows the event.
+    pub(super) fn advance(&mut self, step: &Step, discordant: Option<(u64, u64)>) {
+        let Step { candidate, primary, .. } = step;
+        self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
+        if candidate.total != 0 {
+            self.divisor = self.clusters.divisor();
+            let against = match discordant {
+                Some((ours, theirs)) => kernel::paired_increment(ours, theirs),
+                None => kernel::increment(
+                    Rate { hits: candidate.events, total: candidate.total },
+                    Rate { hits: primary.events, total: primary.total },
+                    1.0,
+                )
+                .unwrap_or_default(),
+            };
+            let against = tempered(&against, self.divisor);
+            let most = self.most_of_look.min(self.clusters.most_of_look());
+            let rate = |grid: &RateGrid| {
+                let increment = grid.increment(candidate.events, candidate.total);
+                // A smaller e-value is one, too.
+                tempered(&increment, self.divisor).map(|log| log.min(most))
+            };
+            match &self.null {
+                Null::Limit(grid) => self.own.advance_alone(&rate(grid)),
+                Null::Primary => self.own.advance_alone(&against),
+                Null::LimitOrPrimary(grid) => {
+                    let rate = rate(grid);
+                    self.either[0].advance(&rate);
+                    // Where no primary was seen for a minute there is nothing to compare with.
+                    let is_alone = self.looks_per_minute <= self.alone;
+                    self.own.advance(&rate, if is_alone { &rate } else { &against })
+                }
+            };
+        }
+        if let (Null::LimitOrPrimary(grid), true) = (&self.null, primary.total != 0) {
+            let divisor = self.clusters.divisor();
+            let rate = tempered(&grid.increment(primary.events, primary.total), divisor);
+            self.either[1].advance(&rate);
+        }
+        self.clusters.learn(*candidate, *primary);
+    }
+
+    /// What stands for the rule.
+    pub(super) fn own(&self, (rollout, interval): (f64, f64)) -> Weight {
+        let weight =
+            |log_evidence, log_threshold, bound| Weight { log_evidence, log_threshold, bound };
+        Weight::nearer(
+            weight(self.own.log_s(), rollout, Bound::Rollout),
+            weight(self.own.log_r(), interval, Bound::Interval),
+        )
+    }
+
+    /// What stands for "both arms are beyond the limit": the lesser of both.
+    pub(super) fn shared(&self, interval: f64) -> Option<Weight> {
+        let [candidate, primary] = &self.either;
+        matches!(self.null, Null::LimitOrPrimary(_)).then(|| Weight {
+            log_evidence: candidate.log_sr().min(primary.log_sr()),
+            log_threshold: interval,
+            bound: Bound::Interval,
+        })
+    }
+
+    /// By what evidence is divided now.
+    pub(super) const fn divisor(&self) -> f64 {
+        self.divisor
+    }
+
+    /// Evidence that led to something weaker is spent.
+    pub(super) fn spend(&mut self) {
+        self.own.spend();
+        self.either.iter_mut().for_each(Sr::reset);
+    }
+
+    /// Another model version is on trial: all evidence begins anew, and only what the primary taught is kept.
+    pub(super) fn inherit(&mut self, before: &Self) {
+        self.clusters = before.clusters.clone();
+        self.clusters.renew();
+        self.alone = before.alone;
+    }
+}

@@ -1,0 +1,60 @@
+//! Log evidence made smaller where observations come in clusters.
+//!
+//! In: log e-value increments, a divisor. Out: log e-value increments. Holds: with a divisor that no
+//! cluster within a look exceeds they are increments of an e-process, however a cluster's
+//! observations depend on each other. Knows nothing of: where the divisor comes from.
+
+/// Returns each increment divided by `divisor` ≥ 1.
+///
+/// With m the *largest* number of observations that may depend on each other, all in one look, and
+/// independent clusters: E ∏ Yᵢ^(1/m) ≤ ∏ (E Yᵢ)^(1/m) ≤ 1 (the generalised Hölder inequality), so the
+/// result is exact; with a mean size it isn't. A divisor below 1 counts as 1; NaN or +∞ leaves no
+/// evidence.
+pub fn tempered(increment: &[f64; 7], divisor: f64) -> [f64; 7] {
+    if !divisor.is_finite() {
+        return [0.0; 7];
+    }
+    increment.map(|value| value / divisor.max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tempered;
+    use crate::stats::grid::{RateGrid, log_mean_exp};
+    use proptest::prelude::{prop_assert, proptest};
+
+    #[test]
+    fn what_is_no_divisor() {
+        assert_eq!(tempered(&[2.0; 7], 0.5).map(f64::to_bits), [2.0_f64.to_bits(); 7]);
+        for divisor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(tempered(&[2.0; 7], divisor).map(f64::to_bits), [0; 7]);
+        }
+    }
+
+    proptest! {
+        /// A look of clusters that fail together or not at all, each no larger than the divisor,
+        /// summed over which of them fail: at most 1.
+        #[test]
+        fn the_mean_over_clusters_is_at_most_one(
+            limit in 0.01_f64..0.99,
+            part in 0.0_f64..=1.0,
+            sizes in proptest::collection::vec(1_u64..6, 1..8),
+        ) {
+            let grid = RateGrid::exceeds(limit).expect("a limit");
+            let rate = limit * part;
+            let total: u64 = sizes.iter().sum();
+            let mut mean = 0.0;
+            for failing in 0..1_u32 << sizes.len() {
+                let (mut weight, mut events) = (1.0, 0);
+                for (at, size) in sizes.iter().enumerate() {
+                    let fails = failing >> at & 1 == 1;
+                    weight *= if fails { rate } else { 1.0 - rate };
+                    events += if fails { *size } else { 0 };
+                }
+                let log = log_mean_exp(&tempered(&grid.increment(events, total), 5.0));
+                mean += weight * log.exp();
+            }
+            prop_assert!(mean <= 1.0 + 1e-9, "{mean}");
+        }
+    }
+}
