@@ -14,7 +14,7 @@ use crate::model::entry::{SAMPLE_MAX, SampledId};
 use crate::model::time::{EventTime, Span};
 
 /// Ids of an arm that are kept.
-const IDS_MAX: usize = 1024;
+const IDS_MAX: usize = 512;
 /// Fewer ids say nothing.
 const ENOUGH: usize = 5;
 /// Ids that are shown of each side.
@@ -51,7 +51,8 @@ struct Found<'a> {
     together: usize,
     elsewhere: Vec<&'a Seen>,
     apart: Vec<(Span, bool)>,
-    nowhere: usize,
+    /// Ids of the candidate that the primary doesn't know, and the other way round.
+    nowhere: [usize; 2],
 }
 
 impl Sampled {
@@ -94,6 +95,12 @@ impl Sampled {
         self.whole_below.iter().map(|(hash, _)| *hash).min().unwrap_or(0)
     }
 
+    /// What would be among the samples if this arm had it: the highest hash, and the times that were sampled.
+    fn reach(&self) -> (u64, EventTime, EventTime) {
+        let first = self.by_hash.values().map(|seen| seen.time).min().unwrap_or(EventTime::END);
+        (self.whole_below(), first, self.newest)
+    }
+
     fn ids(&self) -> Vec<&str> {
         self.by_hash.values().map(|seen| seen.id.as_str()).collect()
     }
@@ -109,8 +116,9 @@ impl Pairing {
     pub(super) fn trouble(&self, names: &Names<'_>) -> Option<Trouble> {
         let [primary, candidate] = &self.arms;
         let found = self.found(names);
-        let count = found.together + found.elsewhere.len() + found.apart.len() + found.nowhere;
-        if count < ENOUGH {
+        let met = found.together + found.elsewhere.len() + found.apart.len();
+        let count = met + found.nowhere[0];
+        if met + found.nowhere.iter().sum::<usize>() < ENOUGH {
             return None;
         }
         if count < found.apart.len() * PART {
@@ -125,15 +133,15 @@ impl Pairing {
             let cure = "key both topics by the request's id with the same partitioner and as many partitions, or write `co_partitioned: false`";
             return Some(Trouble { kind: Kind::PartitionsApart, text, cure: cure.to_owned() });
         }
-        if count < found.nowhere * 2 && found.together * PART < count {
+        let alone: usize = found.nowhere.iter().sum();
+        if 1 < found.nowhere[0] && met * PART < alone {
             let (ours, theirs) = (primary.ids(), candidate.ids());
             let list =
                 |ids: &[&str]| ids.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
             let what = ids::difference(&ours, &theirs, names.candidate);
             let text = format!(
-                "nothing joins: of {count} sampled requests of {} {} have an id that the primary doesn't know; ids look like {} / {}{}",
-                names.candidate,
-                found.nowhere,
+                "nothing joins: of {} sampled requests {met} have the same id in both arms; ids look like {} / {}{}",
+                alone + met,
                 list(&ours),
                 list(&theirs),
                 what.map_or_else(String::new, |what| format!(": {what}"))
@@ -144,14 +152,14 @@ impl Pairing {
         None
     }
 
-    /// What became of the candidate's ids that the primary's samples would hold by now.
+    /// What became of both arms' ids that the other's samples would hold by now.
     fn found(&self, names: &Names<'_>) -> Found<'_> {
         let [primary, candidate] = &self.arms;
-        let below = primary.whole_below();
-        // What came before the primary was sampled, or after, can't be found.
-        let first = primary.order.iter().filter_map(|hash| primary.by_hash.get(hash));
-        let first = first.map(|seen| seen.time).min().unwrap_or(EventTime::END);
-        let settled = primary.newest;
+        let would_hold =
+            |(below, first, last): (u64, EventTime, EventTime), hash: u64, seen: &Seen| {
+                hash <= below && first <= seen.time && seen.time <= last
+            };
+        let reaches = [primary.reach(), candidate.reach()];
         let mut found = Found::default();
         for (hash, theirs) in &candidate.by_hash {
             match primary.by_hash.get(hash) {
@@ -165,11 +173,12 @@ impl Pairing {
                         found.apart.push((later.max(sooner), sooner < later));
                     }
                 }
-                None if *hash <= below && first <= theirs.time && theirs.time <= settled => {
-                    found.nowhere += 1;
-                }
-                None => {}
+                None => found.nowhere[0] += usize::from(would_hold(reaches[0], *hash, theirs)),
             }
+        }
+        for (hash, ours) in &primary.by_hash {
+            let is_alone = !candidate.by_hash.contains_key(hash);
+            found.nowhere[1] += usize::from(is_alone && would_hold(reaches[1], *hash, ours));
         }
         found
     }
@@ -202,6 +211,7 @@ fn apart(found: &Found<'_>, count: usize, names: &Names<'_>) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::key::{hash_of, short};
     use crate::model::spec::Comparator;
 
     const NAMES: Names<'static> = Names {
@@ -270,6 +280,27 @@ mod tests {
         // Of the candidate fewer were sampled, with higher hashes.
         let candidate = sample(0, "r", 100..100 + full, -100);
         assert_eq!(trouble(&[primary], &[candidate]), None);
+    }
+
+    /// What a flush samples of ids like these.
+    fn lowest(prefix: &str, count: i64) -> Vec<(u32, SampledId)> {
+        let id = |n: i64| {
+            let id = format!("{prefix}{n}");
+            let hash = short(hash_of(&id));
+            (0, SampledId { hash, time: EventTime::from_us(n * 100_000), id })
+        };
+        let mut all: Vec<_> = (0..count).map(id).collect();
+        all.sort_by_key(|(_, one)| one.hash);
+        all.truncate(SAMPLE_MAX);
+        all
+    }
+
+    #[test]
+    fn other_ids_are_told_from_one_sample_of_each() {
+        for prefix in ["shadow-", "R", "x/", "req_"] {
+            let told = trouble(&[lowest("r", 300)], &[lowest(prefix, 300)]);
+            assert_eq!(told.map(|told| told.kind), Some(Kind::OtherIds), "{prefix}");
+        }
     }
 
     #[test]
