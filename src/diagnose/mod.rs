@@ -33,6 +33,8 @@ pub struct Trouble {
 pub enum Kind {
     /// Too many records can't be read.
     Unreadable,
+    /// So many that the ones that are missed may be among them.
+    MuchUnreadable,
     /// No record of an arm could be read.
     NothingReadable,
     /// An arm sends nothing.
@@ -54,7 +56,7 @@ impl Kind {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Unreadable => "unreadable",
+            Self::Unreadable | Self::MuchUnreadable => "unreadable",
             Self::NothingReadable => "nothing_readable",
             Self::Silent => "silent",
             Self::NothingComparable => "nothing_comparable",
@@ -69,7 +71,7 @@ impl Kind {
     #[must_use]
     pub const fn is_blinding(self) -> bool {
         match self {
-            Self::Unreadable => false,
+            Self::Unreadable | Self::MuchUnreadable => false,
             Self::NothingReadable
             | Self::NothingComparable
             | Self::Silent
@@ -88,6 +90,7 @@ impl Kind {
             | Self::TimesApart
             | Self::PartitionsApart
             | Self::OutOfTime
+            | Self::MuchUnreadable
             | Self::NothingReadable => true,
             Self::Unreadable | Self::Silent | Self::NothingComparable => false,
         }
@@ -116,13 +119,18 @@ pub struct Names<'a> {
 
 impl Diagnosis {
     /// Takes a second of both arms, the primary's first; samples with their tasks.
-    pub fn take(&mut self, at: EventTime, arms: [(&ArmSecond<'_>, &[(u32, SampledId)]); 2]) {
-        for ((second, sample), (reading, arm)) in
-            arms.into_iter().zip(self.reading.iter_mut().zip(0..))
-        {
-            reading.take(at, second);
+    pub fn take(
+        &mut self,
+        at: EventTime,
+        arms: [(&ArmSecond<'_>, &[(u32, SampledId)]); 2],
+        names: &Names<'_>,
+    ) {
+        let read = arms.map(|(second, _)| second.read);
+        for (arm, (second, sample)) in arms.into_iter().enumerate() {
+            self.reading[arm].take(at, second, read[1 - arm]);
             self.pairing.take(arm, sample);
         }
+        self.pairing.judge(names);
     }
 
     /// What is wrong now, the gravest last.
@@ -132,7 +140,7 @@ impl Diagnosis {
         let mut all = Vec::new();
         all.extend(primary.trouble("the primary", candidate, names));
         all.extend(candidate.trouble(names.candidate, primary, names));
-        all.extend(self.pairing.trouble(names));
+        all.extend(self.pairing.trouble().cloned());
         all.sort_by_key(|trouble| trouble.kind);
         all
     }

@@ -26,6 +26,8 @@ const PART: usize = 10;
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Pairing {
     arms: [Sampled; 2],
+    /// What was found, until both arms' ids are seen to meet.
+    found: Option<Trouble>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -113,7 +115,22 @@ impl Pairing {
         }
     }
 
-    pub(super) fn trouble(&self, names: &Names<'_>) -> Option<Trouble> {
+    /// What keeps both arms' ids from meeting.
+    pub(super) const fn trouble(&self) -> Option<&Trouble> {
+        self.found.as_ref()
+    }
+
+    /// Looks at the samples so far. What was found stays until ids are seen to meet: an arm that isn't as far as the
+    /// other shows nothing meanwhile.
+    pub(super) fn judge(&mut self, names: &Names<'_>) {
+        match self.now(names) {
+            Some(trouble) => self.found = Some(trouble),
+            None if ENOUGH <= self.found(names).together => self.found = None,
+            None => {}
+        }
+    }
+
+    fn now(&self, names: &Names<'_>) -> Option<Trouble> {
         let [primary, candidate] = &self.arms;
         let found = self.found(names);
         let met = found.together + found.elsewhere.len() + found.apart.len();
@@ -133,15 +150,17 @@ impl Pairing {
             let cure = "key both topics by the request's id with the same partitioner and as many partitions, or write `co_partitioned: false`";
             return Some(Trouble { kind: Kind::PartitionsApart, text, cure: cure.to_owned() });
         }
-        let alone: usize = found.nowhere.iter().sum();
-        if 1 < found.nowhere[0] && met * PART < alone {
+        // What the candidate doesn't answer may be missing: only its own ids tell that they are others.
+        let alone = found.nowhere[0];
+        if 1 < alone && 0 < found.nowhere[1] && met * PART < alone {
             let (ours, theirs) = (primary.ids(), candidate.ids());
             let list =
                 |ids: &[&str]| ids.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
             let what = ids::difference(&ours, &theirs, names.candidate);
             let text = format!(
-                "nothing joins: of {} sampled requests {met} have the same id in both arms; ids look like {} / {}{}",
+                "nothing joins: of {} sampled requests of {} {met} have an id that the primary knows; ids look like {} / {}{}",
                 alone + met,
+                names.candidate,
                 list(&ours),
                 list(&theirs),
                 what.map_or_else(String::new, |what| format!(": {what}"))
@@ -202,9 +221,13 @@ fn apart(found: &Found<'_>, count: usize, names: &Names<'_>) -> Trouble {
             middle,
             if later { "later" } else { "earlier" },
         ),
-        cure: format!(
-            "stamp both arms with the request's own time, or write `time: {{skew: {enough}}}`"
-        ),
+        cure: if Span::from_secs(600) < enough {
+            "stamp both arms with the request's own time, and see the clocks".to_owned()
+        } else {
+            format!(
+                "stamp both arms with the request's own time, or write `time: {{skew: {enough}}}`"
+            )
+        },
     }
 }
 
@@ -246,7 +269,8 @@ mod tests {
         let mut pairing = Pairing::default();
         primary.iter().for_each(|sample| pairing.take(0, sample));
         candidate.iter().for_each(|sample| pairing.take(1, sample));
-        pairing.trouble(&NAMES)
+        pairing.judge(&NAMES);
+        pairing.trouble().cloned()
     }
 
     #[test]

@@ -16,8 +16,12 @@ use crate::model::time::{EventTime, Span};
 const MINUTE: Span = Span::from_secs(60);
 /// An arm is silent after so long, if the other sends.
 const SILENT: Span = Span::from_secs(30);
+/// Silence is told when so many of an arm's records were due.
+const DUE: u64 = 5;
 /// Fewer records than this say nothing.
 const ENOUGH: u64 = 20;
+/// So much that can't be read may be what is missed.
+const MANY: f64 = 0.1;
 /// Unreadable records are told from this share on.
 const SHARE: f64 = 0.01;
 
@@ -53,13 +57,16 @@ pub struct Reading {
     last: Option<Minute>,
     example: Option<(i64, String)>,
     /// All records ever read.
-    total: u64,
+    all: Minute,
+    /// The other arm's records since this one was heard.
+    unanswered: u64,
     /// When the last record came, by the clock of the cuts.
     heard: Option<EventTime>,
 }
 
 impl Reading {
-    pub(super) fn take(&mut self, at: EventTime, second: &ArmSecond<'_>) {
+    /// Takes a second, in which so many records of the other arm were read.
+    pub(super) fn take(&mut self, at: EventTime, second: &ArmSecond<'_>, others: u64) {
         let since = *self.since.get_or_insert(at);
         if MINUTE <= at.since(since) {
             self.last = Some(std::mem::take(&mut self.running));
@@ -76,7 +83,12 @@ impl Reading {
         if let Some((offset, found)) = second.example {
             self.example = Some((offset, found.to_owned()));
         }
-        self.total += second.read;
+        self.all.read += second.read;
+        self.all.placed += second.placed;
+        for (reason, count) in second.unreadable {
+            *self.all.unreadable.entry(*reason).or_default() += count;
+        }
+        self.unanswered = if second.read == 0 { self.unanswered + others } else { 0 };
         if second.read != 0 {
             self.heard = Some(at);
         }
@@ -86,20 +98,31 @@ impl Reading {
         let sum = |of: fn(&Minute) -> u64| of(&self.running) + self.last.as_ref().map_or(0, of);
         let (read, placed) = (sum(|m| m.read), sum(|m| m.placed));
         let unreadable = sum(|m| m.unreadable.values().sum());
-        if let Some(trouble) = self.silence(name, other) {
-            return Some(trouble);
-        }
+        // What was read long ago counts where nothing else was.
+        let (read, placed, unreadable) = if read == 0 {
+            (self.all.read, self.all.placed, self.all.unreadable.values().sum())
+        } else {
+            (read, placed, unreadable)
+        };
         #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
         let share = if read == 0 { 0.0 } else { unreadable as f64 / read as f64 };
         if ENOUGH <= read && SHARE < share {
             let all = unreadable == read;
+            let many = MANY < share;
             let text = format!(
                 "{unreadable} of {read} records of {name} can't be read: {}",
                 self.reasons()
             );
-            let kind = if all { Kind::NothingReadable } else { Kind::Unreadable };
+            let kind = match (all, many) {
+                (true, _) => Kind::NothingReadable,
+                (false, true) => Kind::MuchUnreadable,
+                (false, false) => Kind::Unreadable,
+            };
             let cure = "mend the producer, or map its fields; each record lies with its reason among the dead letters";
             return Some(Trouble { kind, text, cure: cure.to_owned() });
+        }
+        if let Some(trouble) = self.silence(name, other) {
+            return Some(trouble);
         }
         let is_whole = self.last.is_some();
         if is_whole && ENOUGH <= read && placed + unreadable == 0 {
@@ -146,12 +169,18 @@ impl Reading {
     fn silence(&self, name: &str, other: &Self) -> Option<Trouble> {
         let heard = self.heard.or(other.since)?;
         let other_heard = other.heard?;
-        let is_silent = SILENT <= other_heard.since(heard) && ENOUGH <= other.total;
+        // As many of its own were due as it sent of the other's before.
+        let due = match self.all.read {
+            0 => self.unanswered,
+            own => self.unanswered.saturating_mul(own) / other.all.read.max(1),
+        };
+        let is_silent =
+            SILENT <= other_heard.since(heard) && ENOUGH <= other.all.read && DUE <= due;
         is_silent.then(|| Trouble {
             kind: Kind::Silent,
             text: match self.heard {
                 None => {
-                    format!("no record of {name} has come, and {} of the other arm", other.total)
+                    format!("no record of {name} has come, and {} of the other arm", other.all.read)
                 }
                 Some(_) => format!(
                     "no record of {name} has come for {} s, and the other arm goes on",

@@ -93,7 +93,7 @@ impl Evidence {
             clusters: Clusters::new(look, trust.clusters),
             most_of_look: trust.most_of_look,
             divisor: 1.0,
-            alone: minute,
+            alone: 0,
             looks_per_minute: minute,
         }
     }
@@ -113,11 +113,11 @@ impl Evidence {
                 )
                 .unwrap_or_default(),
             };
-            let against = tempered(&against, self.divisor);
+            // A smaller e-value is one, too.
             let most = self.most_of_look.min(self.clusters.most_of_look());
+            let against = tempered(&against, self.divisor).map(|log| log.min(most));
             let rate = |grid: &RateGrid| {
                 let increment = grid.increment(candidate.events, candidate.total);
-                // A smaller e-value is one, too.
                 tempered(&increment, self.divisor).map(|log| log.min(most))
             };
             match &self.null {
@@ -163,6 +163,11 @@ impl Evidence {
     /// By what evidence is divided now.
     pub(super) const fn divisor(&self) -> f64 {
         self.divisor
+    }
+
+    /// A shared cause was told: both arms are looked at anew.
+    pub(super) fn spend_shared(&mut self) {
+        self.either.iter_mut().for_each(Sr::reset);
     }
 
     /// Evidence that led to something weaker is spent.

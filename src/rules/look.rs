@@ -150,16 +150,39 @@ impl<'a> Look<'a> {
         all
     }
 
+    /// Whether other versions answered more than the one on trial: what names none is rather theirs.
+    fn is_mixed(&self) -> bool {
+        let all = Segment::all();
+        let sums = |answers: &mut dyn Iterator<Item = (&'a String, u64)>| {
+            answers.fold((0, 0), |(ours, others), (name, count)| match name.as_str() {
+                "" => (ours, others),
+                name if name == self.version => (ours + count, others),
+                _ => (ours, others + count),
+            })
+        };
+        let (ours, others) = match self.seen {
+            Seen::Vitals { candidate, .. } => sums(
+                &mut candidate
+                    .iter()
+                    .map(|(name, of)| (name, of.get(&all).map_or(0, |counts| counts.requests))),
+            ),
+            Seen::Pane(pane) => sums(&mut pane.tallies.iter().map(|(name, of)| {
+                (name, of.get(&all).map_or(0, |tally| tally.candidate.requests))
+            })),
+        };
+        ours < others
+    }
+
     /// The tallies of a segment that count for the version on trial, if a pane is looked at.
     pub fn tallies(&self, segment: &'a Segment) -> impl Iterator<Item = &'a Tally> {
         let pane = match self.seen {
             Seen::Pane(pane) => Some(&pane.tallies),
             Seen::Vitals { .. } => None,
         };
-        let version = self.version;
+        let (version, is_mixed) = (self.version, self.is_mixed());
         pane.into_iter()
             .flatten()
-            .filter(move |(of, _)| of.is_empty() || *of == version)
+            .filter(move |(of, _)| *of == version || of.is_empty() && !is_mixed)
             .filter_map(move |(_, tallies)| tallies.get(segment))
     }
 
@@ -170,9 +193,9 @@ impl<'a> Look<'a> {
             (Seen::Vitals { candidate, .. }, Of::Candidate) => Some(candidate),
             (Seen::Pane(_), _) => None,
         };
-        let version = self.version;
+        let (version, is_mixed) = (self.version, self.is_mixed());
         let counts = move |(name, of_version): (&'a String, &'a BTreeMap<Segment, VitalCounts>)| {
-            let is_ours = of == Of::Primary || name.is_empty() || name == version;
+            let is_ours = of == Of::Primary || name == version || name.is_empty() && !is_mixed;
             is_ours.then(|| of_version.get(segment)).flatten()
         };
         all.into_iter().flatten().filter_map(counts).collect::<Vec<_>>().into_iter()

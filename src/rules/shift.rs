@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::evidence::Weight;
 use super::look::Look;
 use crate::model::finding::Bound;
-use crate::model::tally::{Flip, Segment, merge_counts};
+use crate::model::tally::{Flip, Segment, Tally, merge_counts};
 use crate::model::time::{EventTime, Span};
 use crate::stats::change_prior::ChangePrior;
 use crate::stats::shift_betting::ShiftBetting;
@@ -65,14 +65,16 @@ impl Moved {
     }
 }
 
+/// Pairs in which both arms answered.
+pub(super) const fn answered(tally: &Tally) -> u64 {
+    tally.paired - tally.both_failed - tally.candidate_only_failed - tally.primary_only_failed
+}
+
 /// Answered pairs of a look, and those whose classes differ.
 pub(super) fn pairs(look: &Look<'_>, segment: &Segment) -> (u64, BTreeMap<Flip, u64>) {
     let (mut answered, mut moved) = (0, BTreeMap::new());
     for tally in look.tallies(segment) {
-        answered += tally.paired
-            - tally.both_failed
-            - tally.candidate_only_failed
-            - tally.primary_only_failed;
+        answered += self::answered(tally);
         merge_counts(&mut moved, &tally.flips);
         merge_counts(&mut moved, &tally.moves);
     }

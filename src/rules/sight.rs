@@ -10,8 +10,9 @@ use crate::model::time::{EventTime, Span};
 
 /// Judged anew after so much event time.
 const MINUTE: Span = Span::from_secs(60);
-/// Before the first minute is over, so much must have been there.
+/// Before the first minute is over, so much must have been there, for so long.
 const ENOUGH: u64 = 100;
+const SETTLED: Span = Span::from_secs(20);
 
 /// What was there to look at, and what could be used of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +20,7 @@ pub(super) struct Sight {
     since: Option<EventTime>,
     watched: u64,
     used: u64,
+    until: Option<EventTime>,
     /// Of the last whole minute.
     last: Option<(u64, u64)>,
 }
@@ -28,9 +30,10 @@ impl Sight {
         let since = *self.since.get_or_insert(from);
         self.watched += watched;
         self.used += used;
+        self.until = Some(to);
         if MINUTE <= to.since(since) {
             self.last = Some((self.watched, self.used));
-            *self = Self { since: Some(to), watched: 0, used: 0, last: self.last };
+            *self = Self { since: Some(to), watched: 0, used: 0, until: None, last: self.last };
         }
     }
 
@@ -39,11 +42,15 @@ impl Sight {
         self.last.is_some()
     }
 
+    fn is_long(&self) -> bool {
+        self.since.zip(self.until).is_some_and(|(since, until)| SETTLED <= until.since(since))
+    }
+
     /// What there was to look at, where nothing of it could be used.
     pub(super) fn blind(&self) -> Option<u64> {
         let (watched, used) = match self.last {
             Some((watched, used)) => (watched + self.watched, used + self.used),
-            None if self.watched < ENOUGH => return None,
+            None if self.watched < ENOUGH || !self.is_long() => return None,
             None => (self.watched, self.used),
         };
         (used == 0 && 0 < watched).then_some(watched)
@@ -72,6 +79,8 @@ mod tests {
         assert_eq!(sight.blind(), None, "it sees something");
         let mut busy = Sight::default();
         busy.note(at(0), at(1), ENOUGH, 0);
+        assert_eq!(busy.blind(), None, "it may have begun in the middle of something");
+        busy.note(at(1), at(20), 0, 0);
         assert_eq!(busy.blind(), Some(ENOUGH));
     }
 }

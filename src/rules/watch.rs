@@ -17,7 +17,7 @@ use super::reference::Reference;
 use super::shift::{self, Shift};
 use super::sight::Sight;
 use crate::model::finding::{Basis, Bound, Finding, Share, Shown};
-use crate::model::rule::{Metric, Rule};
+use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
 use crate::model::time::{EventTime, Span};
@@ -197,8 +197,7 @@ impl Watch {
         }
         let weight = self.weight();
         let threshold = weight.log_threshold.max(1.0);
-        let needed =
-            sample_needed_by_grid(self.limit, (2.0 * self.limit).min(0.99), threshold, Z80);
+        let needed = sample_needed_by_grid(self.limit, self.twice(), threshold, Z80);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -218,9 +217,14 @@ impl Watch {
     }
 
     /// What was shown led to something weaker than the rule asks for: its evidence is spent, and the rule may be
-    /// shown again from what comes.
-    pub fn spend(&mut self) {
+    /// shown again from what comes. Evidence of the candidate's own fault isn't what a shared cause was shown by: it
+    /// goes on, so that a sick primary hides no candidate that is worse.
+    pub fn spend(&mut self, led: &Shown) {
         self.shown = None;
+        if let (true, Claim::Share(evidence)) = (led.shared_cause && !led.old, &mut self.claim) {
+            evidence.spend_shared();
+            return;
+        }
         self.history.clear();
         match &mut self.claim {
             Claim::Share(evidence) => evidence.spend(),
@@ -237,7 +241,11 @@ impl Watch {
         self.edge.clone_from(&before.edge);
     }
 
-    /// An observed rule that is below its limit again may cross it again.
+    /// A share of twice the limit, or half way between the limit and all of it.
+    fn twice(&self) -> f64 {
+        (2.0 * self.limit).min(f64::midpoint(1.0, self.limit))
+    }
+
     fn weight(&self) -> Weight {
         let thresholds = (self.thresholds.rollout, self.thresholds.interval);
         match &self.claim {
@@ -337,8 +345,13 @@ impl Watch {
                 (point, point, point)
             }
         };
-        if rule.held_for.is_some_and(|span| look.to.since(last) < span) {
-            return None;
+        if let Some(span) = rule.held_for {
+            // It has begun so long ago, and it still lasts.
+            let lately = look.to.minus(Span::from_us(span.us() / 4));
+            let still = self.history.since(lately.min(look.from)).candidate.point();
+            if look.to.since(last) < span || still.is_none_or(|point| point <= self.limit) {
+                return None;
+            }
         }
         let since = self.history.since(point);
         if since.candidate.events < EVENTS_MIN {
@@ -447,6 +460,10 @@ impl Edge {
 /// before the third pane.
 fn trust(rule: &Rule) -> Trust {
     match rule.metric {
+        // Nobody is taken away for a mirror that restarts: that takes eight panes at least.
+        Metric::MissingRate if rule.action == Action::Rollback => {
+            Trust { clusters: 2.0, most_of_look: 2.0 }
+        }
         Metric::MissingRate => Trust { clusters: 2.0, most_of_look: 8.0 },
         _ => Trust { clusters: clusters::PRIOR, most_of_look: f64::INFINITY },
     }

@@ -93,12 +93,13 @@ def decode(value, name):
     arm, lat = e.get('arm'), e.get('latency_ms')
     mine = WORDS[0] if name == 'primary' else WORDS[1] | {name}
     good = (i and keep and ts is not None and e.get('schema_version', 1) == 1 and (arm is None or arm in mine)
-            and e.get('assignment', 'random') in ('random', 'override')
-            and (lat is None or (isinstance(lat, (int, float)) and lat >= 0)))
+            and e.get('assignment', 'random') in ('random', 'override'))
     if not good: return 'bad', keep, ts
     failed = (e.get('status_code') or 0) >= 500 or bool(e.get('error_type'))
     label = None if failed else text((e.get('prediction') or {}).get('label')) or None
     country = (e.get('segments') or {}).get('country') or '__none__'
+    # A latency that can't be is none; the answer counts.
+    if not isinstance(lat, (int, float)) or lat < 0: lat = None
     us = None if lat is None else min(round(lat * 1000), 3600 * US)
     return 'ok', i, ts, (e.get('assignment') == 'override', failed, label, us, country)
 

@@ -44,6 +44,7 @@ def decode(blob):
 
 
 for start, blob, n in duckdb.sql(f"select pane_start, candidate_latency_us_hdr, candidate_requests - candidate_failed from read_parquet('{root}/panes/**/*.parquet') where segment_key = '' and candidate_requests > candidate_failed limit 50").fetchall():
-    check(f'histogram of {start}', decode(bytes(blob)).get_total_count() == n)
+    # An answer whose latency is broken counts, its latency doesn't.
+    check(f'histogram of {start}', 0.99 * n <= decode(bytes(blob)).get_total_count() <= n)
 print(f'{passed} passed, {failed} failed')
 sys.exit(bool(failed))

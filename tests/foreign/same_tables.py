@@ -11,9 +11,10 @@ recorded = '--recorded' in sys.argv
 roots = [a for a in sys.argv[1:] if not a.startswith('--')]
 con, differ = duckdb.connect(), 0
 for table in ('windows', 'panes', 'pairs', 'decisions'):
-    # Without the log panes decide the same; whether they were the first to raise the alarm depends on the seconds.
+    # Without the log panes show the same; whether they were the first to raise the alarm depends on the seconds, and
+    # what a run read from a backlog investigates, where a replay, which knows no age, rolls back.
     by_panes = table == 'decisions' and not recorded
-    skip, only = (' exclude (signal_id, evidence)', "where basis = 'panes'") if by_panes else ('', '')
+    skip, only = (' exclude (signal_id, evidence, action, reason)', "where basis = 'panes'") if by_panes else ('', '')
     rows = [con.sql(f"select *{skip} from read_parquet('{root}/{table}/**/*.parquet') {only} order by all").fetchall() for root in roots]
     if by_panes:
         rows = [[tuple(x for x in r if not isinstance(x, float)) for r in side] for side in rows]

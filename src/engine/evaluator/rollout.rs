@@ -59,6 +59,8 @@ pub(super) struct Rollout {
     pub(super) newest_time: Option<EventTime>,
     /// Requests that both arms answered, of all panes weighed.
     pub(super) paired: u64,
+    /// The candidate has answered anything.
+    has_begun: bool,
 }
 
 /// What a weighing is part of.
@@ -103,6 +105,7 @@ impl Rollout {
             told: BTreeSet::new(),
             newest_time: None,
             paired: 0,
+            has_begun: false,
         }
     }
 
@@ -119,8 +122,10 @@ impl Rollout {
         };
         self.newest_time = self.newest_time.max(cut.newest);
         let arms = [primary, candidate].map(|arm| (arm.second(), arm.sample.as_slice()));
-        self.diagnosis.take(cut.at, [(&arms[0].0, arms[0].1), (&arms[1].0, arms[1].1)]);
-        self.troubles = self.diagnosis.troubles(&names(spec, context.comparison));
+        let names = names(spec, context.comparison);
+        let arms = [(&arms[0].0, arms[0].1), (&arms[1].0, arms[1].1)];
+        self.diagnosis.take(cut.at, arms, &names);
+        self.troubles = self.diagnosis.troubles(&names);
         self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
         let version = self.version(Basis::Vitals);
         let look = Look {
@@ -171,7 +176,9 @@ impl Rollout {
         let seen = seen.iter().map(|(version, count)| (version.as_str(), *count));
         self.see_versions(spec, Basis::Panes, to, seen);
         let version = self.version(Basis::Panes);
-        let unjoined = self.is_unjoined();
+        // Before its first answer, and in the pane of that, a candidate hasn't begun: it may have been started later.
+        let unjoined = self.is_unjoined() || !self.has_begun;
+        self.has_begun |= pane.candidate.paired + pane.candidate.alone != 0;
         let look =
             Look { seen: Seen::Pane(pane), from: pane.start, to, version: &version, old, unjoined };
         let offsets: Vec<_> =
@@ -185,6 +192,13 @@ impl Rollout {
     pub(super) fn current(&self) -> &decide::Rollout {
         let [vitals, panes] = &self.versions;
         if vitals.current().version.is_empty() { panes.current() } else { vitals.current() }
+    }
+
+    /// The rollout on trial as its verdict has it: of both bases' rollouts of one version the graver.
+    pub(super) fn judged(&self) -> &decide::Rollout {
+        let (current, panes) = (self.current(), self.versions[1].current());
+        let is_graver = self.latch.severity(current) < self.latch.severity(panes);
+        if panes.version == current.version && is_graver { panes } else { current }
     }
 
     /// Answers are known to exist that can't be joined.
@@ -269,12 +283,12 @@ impl Rollout {
         let (action, weaker) = action(spec, rule, shown);
         if weaker.is_some() && !rule.observed {
             // It may be shown again when the backlog is read or the cause is the candidate's own, from what comes.
-            self.watches[at].spend();
+            self.watches[at].spend(shown);
         }
         let is_told = |w: &Watch| w.rule == of && w.basis != grounding.basis && w.is_shown();
-        if self.versions[0].current() == self.versions[1].current()
-            && self.watches.iter().any(is_told)
-        {
+        let [vitals, panes] = &self.versions;
+        let is_same = vitals.current().version == panes.current().version;
+        if is_same && self.watches.iter().any(is_told) {
             return;
         }
         let rollout = self.on(grounding.basis).clone();

@@ -33,7 +33,7 @@ pub(super) fn document(
     rollout: &Rollout,
     now: EventTime,
 ) -> Value {
-    let current = rollout.current();
+    let current = rollout.judged();
     let severity = rollout.latch.severity(current);
     let led = rollout.latch.led(current);
     let blind = blindness(spec, rollout);

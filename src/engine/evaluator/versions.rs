@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::decide;
+use crate::model::tally::OTHER;
 use crate::model::time::{EventTime, Span};
 
 /// Versions that were on trial and are remembered.
@@ -51,7 +52,7 @@ impl Versions {
     ) -> Change {
         let seen: Vec<(&str, u64)> = seen
             .into_iter()
-            .filter(|(version, count)| !version.is_empty() && *count != 0)
+            .filter(|(version, count)| !version.is_empty() && *version != OTHER && *count != 0)
             .collect();
         let most = |of: &dyn Fn(&str) -> bool| {
             let fits = seen.iter().filter(|(version, _)| of(version));
@@ -75,6 +76,8 @@ impl Versions {
                 .filter(|_| self.last_seen.is_none_or(|last| ALONE <= at.since(last))),
         };
         let Some(next) = next.map(str::to_owned) else { return Change::None };
+        // Who gives way to one that comes back may come back itself at once: it isn't a straggler.
+        let is_way_back = self.past.contains(&next);
         self.past.retain(|past| *past != next);
         if self.past.len() == PAST_MAX {
             self.past.pop_front();
@@ -82,7 +85,9 @@ impl Versions {
         let number = self.current.number.saturating_add(1);
         let before =
             std::mem::replace(&mut self.current, decide::Rollout { number, version: next });
-        self.past.push_back(before.version);
+        if !is_way_back {
+            self.past.push_back(before.version);
+        }
         self.last_seen = Some(at);
         Change::Begins
     }

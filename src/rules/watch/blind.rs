@@ -41,7 +41,16 @@ impl Watch {
             }
             Metric::Accuracy => 0,
         };
-        let there = requests(Of::Candidate, &all).max(requests(Of::Primary, &all));
+        let requests = requests(Of::Candidate, &all).max(requests(Of::Primary, &all));
+        let there = match rule.metric {
+            Metric::Latency { .. } | Metric::NullRate => answered(Of::Candidate, &all),
+            Metric::MatchRate | Metric::PredictionShift => {
+                let paired: u64 = look.tallies(&Segment::all()).map(|tally| tally.paired).sum();
+                let answered: u64 = look.tallies(&Segment::all()).map(shift::answered).sum();
+                if paired == 0 { requests } else { answered }
+            }
+            _ => requests,
+        };
         self.unjoined = look.unjoined && rule.metric.is_about_pairs();
         self.sight.note(look.from, look.to, there, seen);
     }
@@ -52,7 +61,7 @@ impl Watch {
         if self.unjoined {
             return Some(Blind {
                 watched: 0,
-                reason: "answers of both arms exist that can't be brought together".to_owned(),
+                reason: "no answers of both arms can be brought together now".to_owned(),
                 cure: "see the troubles beside the rules".to_owned(),
             });
         }
