@@ -49,6 +49,8 @@ pub struct Look<'a> {
     pub old: f64,
     /// Why missing answers say nothing now, if they don't: the join is known to fail.
     pub unjoined: bool,
+    /// The candidate had answered something before this look: nothing is missing before it begins.
+    pub begun: bool,
 }
 
 /// Which arm is counted.

@@ -258,7 +258,8 @@ impl Watch {
     }
 
     fn judge(&mut self, rule: &Rule, look: &Look<'_>, edge: u64) -> Option<Shown> {
-        if look.unjoined && rule.metric.is_about_pairs() {
+        let is_early = rule.metric == Metric::MissingRate && !look.begun;
+        if is_early || look.unjoined && rule.metric.is_about_pairs() {
             return None;
         }
         let step = self.step(rule, look, edge);

@@ -356,7 +356,7 @@ fn a_silent_candidate_is_harm_and_a_shared_cause_isnt() {
     let missing = rule("missing_rate > 50%", Action::Rollback, Metric::MissingRate, Op::Above, 0.5);
     let mut world = two_tasks(vec![error_rate(), missing]);
     stream(&mut world, 0, 60, 20, |_, _| {});
-    stream(&mut world, 60, 240, 20, |number, answer| answer.missing = number % 10 != 0);
+    stream(&mut world, 60, 240, 20, |number, answer| answer.missing = 1 < number % 10);
     world.finish();
     assert_eq!(world.signals.len(), 1);
     let shown = &world.decisions[0];

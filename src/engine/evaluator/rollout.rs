@@ -139,6 +139,7 @@ impl Rollout {
             version: &version,
             old: candidate.old_share(),
             unjoined: self.is_unjoined(),
+            begun: self.has_begun,
         };
         let grounding = Grounding {
             basis: Basis::Vitals,
@@ -177,10 +178,17 @@ impl Rollout {
         self.see_versions(spec, Basis::Panes, to, seen);
         let version = self.version(Basis::Panes);
         // Before its first answer, and in the pane of that, a candidate hasn't begun: it may have been started later.
-        let unjoined = self.is_unjoined() || !self.has_begun;
+        let (unjoined, begun) = (self.is_unjoined(), self.has_begun);
         self.has_begun |= pane.candidate.paired + pane.candidate.alone != 0;
-        let look =
-            Look { seen: Seen::Pane(pane), from: pane.start, to, version: &version, old, unjoined };
+        let look = Look {
+            seen: Seen::Pane(pane),
+            from: pane.start,
+            to,
+            version: &version,
+            old,
+            unjoined,
+            begun,
+        };
         let offsets: Vec<_> =
             offsets.iter().map(|((task, input), (a, b))| (*task, *input, *a, *b)).collect();
         let grounding =

@@ -31,7 +31,7 @@ fn pane() -> Pane {
 
 fn look<'a>(pane: &'a Pane, version: &'a str) -> Look<'a> {
     let (from, to) = (pane.start, EventTime::from_us(10_000_000));
-    Look { seen: Seen::Pane(pane), from, to, version, old: 0.0, unjoined: false }
+    Look { seen: Seen::Pane(pane), from, to, version, old: 0.0, unjoined: false, begun: true }
 }
 
 fn events(pane: &Pane) -> [(u64, u64); 5] {
@@ -97,6 +97,7 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
         version: "v9",
         old: 0.0,
         unjoined: false,
+        begun: true,
     };
     let share = |metric, of| look.share(metric, of, &Segment::all(), 0);
     assert_eq!(share(Metric::ErrorRate, Of::Candidate), Share { events: 4, total: 54 });
