@@ -11,10 +11,6 @@ import argparse, concurrent.futures, contextlib, json, pathlib, re, sys, threadi
 from chaos_checks import read
 from faults_process import ARMS, Process, Wrong, until
 
-# What is expected of decisions, which another part of the engine has to hold: True checks it.
-NO_ROLLBACK_FOR_OTHER_PARTITIONS = True
-A_BACKLOG_INVESTIGATES = True
-
 PIPELINE = """\
 pipeline: producers
 kafka: {{brokers: "{brokers}", session: 6s, group: "{name}"}}
@@ -238,7 +234,7 @@ def other_partitioner(s):
     s.say(p.says(r"of \d+ requests seen in both \S+ and \S+, \d+ lie in different partitions")[0])
     until('panes are closed', lambda: list(s.out.glob('panes/**/*.parquet')), 30)
     p.leaves(); s.quiet()
-    if NO_ROLLBACK_FOR_OTHER_PARTITIONS: s.no_rollback()
+    s.no_rollback()
 
 
 @scenario
@@ -256,10 +252,9 @@ def backlog(s):
     signals = until('something is signalled', s.signals, 30)
     p.leaves(); s.quiet()
     s.say(f"{signals[0]['action']}: {signals[0]['reason'][:60]}")
-    if A_BACKLOG_INVESTIGATES:
-        for signal in s.signals():
-            if signal['action'] != 'investigate': raise Wrong(f"{signal['action']} for what is eleven months old: {signal['reason']}")
-            if 'old' not in json.dumps(signal.get('weakened_because')) and 'backlog' not in json.dumps(signal.get('weakened_because')): raise Wrong(f'it does not say that it is a backlog: {signal}')
+    for signal in s.signals():
+        if signal['action'] != 'investigate': raise Wrong(f"{signal['action']} for what is eleven months old: {signal['reason']}")
+        if 'old' not in json.dumps(signal.get('weakened_because')) and 'backlog' not in json.dumps(signal.get('weakened_because')): raise Wrong(f'it does not say that it is a backlog: {signal}')
 
 
 def attempt(args, name):
