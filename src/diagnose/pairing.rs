@@ -123,28 +123,27 @@ impl Pairing {
     /// Looks at the samples so far. What was found stays until ids are seen to meet: an arm that isn't as far as the
     /// other shows nothing meanwhile.
     pub(super) fn judge(&mut self, names: &Names<'_>) {
-        match self.now(names) {
-            Some(trouble) => self.found = Some(trouble),
-            None if ENOUGH <= self.found(names).together => self.found = None,
-            None => {}
+        let found = self.found(names);
+        let (now, is_met) = (self.now(&found, names), ENOUGH <= found.together);
+        if now.is_some() || is_met {
+            self.found = now;
         }
     }
 
-    fn now(&self, names: &Names<'_>) -> Option<Trouble> {
+    fn now(&self, found: &Found<'_>, names: &Names<'_>) -> Option<Trouble> {
         let [primary, candidate] = &self.arms;
-        let found = self.found(names);
         let met = found.together + found.elsewhere.len() + found.apart.len();
         let count = met + found.nowhere[0];
         if met + found.nowhere.iter().sum::<usize>() < ENOUGH {
             return None;
         }
         if count < found.apart.len() * PART {
-            return Some(apart(&found, count, names));
+            return Some(apart(found, met, names));
         }
         if count < found.elsewhere.len() * PART {
             let example = found.elsewhere.first().map_or("", |seen| seen.id.as_str());
             let text = format!(
-                "of {count} sampled requests that both arms saw, {} lie in different partitions (such as `{example}`): they are never paired",
+                "of {met} sampled requests that both arms saw, {} lie in different partitions (such as `{example}`): they are never paired",
                 found.elsewhere.len()
             );
             let cure = "key both topics by the request's id with the same partitioner and as many partitions, or write `co_partitioned: false`";
@@ -203,7 +202,7 @@ impl Pairing {
     }
 }
 
-fn apart(found: &Found<'_>, count: usize, names: &Names<'_>) -> Trouble {
+fn apart(found: &Found<'_>, met: usize, names: &Names<'_>) -> Trouble {
     let mut spans: Vec<Span> = found.apart.iter().map(|(span, _)| *span).collect();
     spans.sort_unstable();
     let middle = spans.get(spans.len() / 2).copied().unwrap_or_default();
@@ -214,7 +213,7 @@ fn apart(found: &Found<'_>, count: usize, names: &Names<'_>) -> Trouble {
     Trouble {
         kind: Kind::TimesApart,
         text: format!(
-            "of {count} sampled requests that both arms saw, {} carry times further apart than `skew` ({}): {} stamps them {} {} in the middle",
+            "of {met} sampled requests that both arms saw, {} carry times further apart than `skew` ({}): {} stamps them {} {} in the middle",
             found.apart.len(),
             names.skew,
             names.candidate,
@@ -295,6 +294,14 @@ mod tests {
         assert!(apart.cure.contains("skew: 7s"), "{}", apart.cure);
         let lies = trouble(&[sample(0, "r", 0..7, 0)], &[sample(1, "r", 0..7, 0)]).unwrap();
         assert_eq!(lies.kind, Kind::PartitionsApart);
+    }
+
+    #[test]
+    fn what_the_primary_does_not_know_was_not_seen_by_both() {
+        let mut candidate = sample(0, "r", 0..7, 6);
+        candidate.extend(sample(0, "x/", 1..3, 0));
+        let apart = trouble(&[sample(0, "r", 0..7, 0)], &[candidate]).unwrap();
+        assert!(apart.text.starts_with("of 7 sampled requests that both arms saw, 7 carry"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, Names, Trouble};
 use crate::model::bucket::Unreadable;
 use crate::model::spec::Comparator;
+use crate::model::tally::merge_counts;
 use crate::model::time::{EventTime, Span};
 
 const MINUTE: Span = Span::from_secs(60);
@@ -49,6 +50,27 @@ struct Minute {
     unreadable: BTreeMap<Unreadable, u64>,
 }
 
+impl Minute {
+    fn merge(&mut self, more: &Self) {
+        self.read += more.read;
+        self.placed += more.placed;
+        for (mine, more) in self.carries.iter_mut().zip(more.carries) {
+            *mine += more;
+        }
+        merge_counts(&mut self.unreadable, &more.unreadable);
+    }
+
+    fn unreadable(&self) -> u64 {
+        self.unreadable.values().sum()
+    }
+
+    /// The most frequent reason why records can't be read.
+    fn most_often(&self) -> &'static str {
+        let rank = |(reason, count): &(&Unreadable, &u64)| (**count, std::cmp::Reverse(**reason));
+        self.unreadable.iter().max_by_key(rank).map_or("", |(reason, _)| reason.code())
+    }
+}
+
 /// What is known of an arm's records.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reading {
@@ -72,21 +94,12 @@ impl Reading {
             self.last = Some(std::mem::take(&mut self.running));
             self.since = Some(at);
         }
-        self.running.read += second.read;
-        self.running.placed += second.placed;
-        for (mine, more) in self.running.carries.iter_mut().zip(second.carries) {
-            *mine += more;
-        }
-        for (reason, count) in second.unreadable {
-            *self.running.unreadable.entry(*reason).or_default() += count;
-        }
+        let ArmSecond { read, placed, carries, .. } = *second;
+        let counts = Minute { read, placed, carries, unreadable: second.unreadable.clone() };
+        self.running.merge(&counts);
+        self.all.merge(&counts);
         if let Some((offset, found)) = second.example {
             self.example = Some((offset, found.to_owned()));
-        }
-        self.all.read += second.read;
-        self.all.placed += second.placed;
-        for (reason, count) in second.unreadable {
-            *self.all.unreadable.entry(*reason).or_default() += count;
         }
         self.unanswered = if second.read == 0 { self.unanswered + others } else { 0 };
         if second.read != 0 {
@@ -95,15 +108,13 @@ impl Reading {
     }
 
     pub(super) fn trouble(&self, name: &str, other: &Self, names: &Names<'_>) -> Option<Trouble> {
-        let sum = |of: fn(&Minute) -> u64| of(&self.running) + self.last.as_ref().map_or(0, of);
-        let (read, placed) = (sum(|m| m.read), sum(|m| m.placed));
-        let unreadable = sum(|m| m.unreadable.values().sum());
+        let mut lately = self.running.clone();
+        if let Some(last) = &self.last {
+            lately.merge(last);
+        }
         // What was read long ago counts where nothing else was.
-        let (read, placed, unreadable) = if read == 0 {
-            (self.all.read, self.all.placed, self.all.unreadable.values().sum())
-        } else {
-            (read, placed, unreadable)
-        };
+        let known = if lately.read == 0 { &self.all } else { &lately };
+        let (read, unreadable) = (known.read, known.unreadable());
         #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
         let share = if read == 0 { 0.0 } else { unreadable as f64 / read as f64 };
         if ENOUGH <= read && SHARE < share {
@@ -111,7 +122,7 @@ impl Reading {
             let many = MANY < share;
             let text = format!(
                 "{unreadable} of {read} records of {name} can't be read: {}",
-                self.reasons()
+                self.reasons(known)
             );
             let kind = match (all, many) {
                 (true, _) => Kind::NothingReadable,
@@ -125,7 +136,7 @@ impl Reading {
             return Some(trouble);
         }
         let is_whole = self.last.is_some();
-        if is_whole && ENOUGH <= read && placed + unreadable == 0 {
+        if is_whole && ENOUGH <= read && known.placed + unreadable == 0 {
             let text = format!(
                 "none of {read} records of {name} lies near its partition's time: each is more than {} ahead",
                 names.wait
@@ -133,37 +144,7 @@ impl Reading {
             let cure = "see the clocks that stamp `event_time`, and its unit";
             return Some(Trouble { kind: Kind::OutOfTime, text, cure: cure.to_owned() });
         }
-        self.incomparable(name, read - unreadable, names.comparator)
-    }
-
-    /// No answer carries what is compared, and many carry something else.
-    fn incomparable(&self, name: &str, readable: u64, comparator: Comparator) -> Option<Trouble> {
-        let carried = |bit: usize| {
-            let last = self.last.as_ref().map_or(0, |last| last.carries[bit]);
-            self.running.carries[bit] + last
-        };
-        let [label, score, value, scores] = [0, 1, 2, 3].map(carried);
-        let (wanted, found, what) = match comparator {
-            Comparator::Label | Comparator::ArgMax => (label + scores, score.max(value), "labels"),
-            Comparator::Number { .. } => (value + score, label.max(scores), "numbers"),
-        };
-        if wanted != 0 || readable < ENOUGH || found * 2 < readable {
-            return None;
-        }
-        let (field, cure) = match comparator {
-            Comparator::Label | Comparator::ArgMax if score < value => {
-                ("value", "write `compare: {number: {relative: 0.01}}`")
-            }
-            Comparator::Label | Comparator::ArgMax => {
-                ("score", "write `compare: {number: {relative: 0.01}}`")
-            }
-            Comparator::Number { .. } if label < scores => ("scores", "write `compare: argmax`"),
-            Comparator::Number { .. } => ("label", "write `compare: label`"),
-        };
-        let text = format!(
-            "predictions of {name} have `{field}` ({found} of {readable} answers), the pipeline compares {what}: nothing is comparable"
-        );
-        Some(Trouble { kind: Kind::NothingComparable, text, cure: cure.to_owned() })
+        incomparable(name, &lately, names.comparator)
     }
 
     fn silence(&self, name: &str, other: &Self) -> Option<Trouble> {
@@ -194,16 +175,66 @@ impl Reading {
     }
 
     /// The most frequent reason, with an example.
-    fn reasons(&self) -> String {
-        let mut all = self.running.unreadable.clone();
-        for (reason, count) in self.last.iter().flat_map(|last| &last.unreadable) {
-            *all.entry(*reason).or_default() += count;
-        }
-        let most = all.iter().max_by_key(|(reason, count)| (**count, std::cmp::Reverse(**reason)));
-        let most = most.map_or("", |(reason, _)| reason.code());
+    fn reasons(&self, known: &Minute) -> String {
+        let most = known.most_often();
         match &self.example {
             Some((offset, found)) => format!("most often {most}; offset {offset}: {found}"),
             None => format!("most often {most}"),
         }
+    }
+}
+
+/// No answer carries what is compared, and many carry something else.
+fn incomparable(name: &str, lately: &Minute, comparator: Comparator) -> Option<Trouble> {
+    let readable = lately.read - lately.unreadable();
+    let [label, score, value, scores, _] = lately.carries;
+    let (wanted, found, what) = match comparator {
+        Comparator::Label | Comparator::ArgMax => (label + scores, score.max(value), "labels"),
+        Comparator::Number { .. } => (value + score, label.max(scores), "numbers"),
+    };
+    if wanted != 0 || readable < ENOUGH || found * 2 < readable {
+        return None;
+    }
+    let (field, cure) = match comparator {
+        Comparator::Label | Comparator::ArgMax if score < value => {
+            ("value", "write `compare: {number: {relative: 0.01}}`")
+        }
+        Comparator::Label | Comparator::ArgMax => {
+            ("score", "write `compare: {number: {relative: 0.01}}`")
+        }
+        Comparator::Number { .. } if label < scores => ("scores", "write `compare: argmax`"),
+        Comparator::Number { .. } => ("label", "write `compare: label`"),
+    };
+    let text = format!(
+        "predictions of {name} have `{field}` ({found} of {readable} answers), the pipeline compares {what}: nothing is comparable"
+    );
+    Some(Trouble { kind: Kind::NothingComparable, text, cure: cure.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_named_however_long_ago_it_was_read() {
+        let names = Names {
+            candidate: "v8",
+            skew: Span::from_secs(1),
+            wait: Span::from_secs(5),
+            comparator: Comparator::Label,
+        };
+        let (mut reading, unreadable) =
+            (Reading::default(), BTreeMap::from([(Unreadable::Syntax, 30)]));
+        let none = BTreeMap::new();
+        for second in 0..300 {
+            let (read, unreadable) = if second == 0 { (30, &unreadable) } else { (0, &none) };
+            let at = EventTime::from_us(second * 1_000_000);
+            let second = ArmSecond { read, placed: 0, carries: [0; 5], unreadable, example: None };
+            reading.take(at, &second, 0);
+        }
+        let told = reading.trouble("v8", &Reading::default(), &names).unwrap();
+        assert_eq!(told.kind, Kind::NothingReadable);
+        let code = Unreadable::Syntax.code();
+        assert!(told.text.ends_with(&format!("can't be read: most often {code}")), "{}", told.text);
     }
 }
