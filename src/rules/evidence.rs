@@ -70,11 +70,14 @@ impl Weight {
         self.log_threshold <= self.log_evidence
     }
 
-    /// Of two weights the one that is shown, else the one that is nearer to its threshold.
-    pub(super) fn nearer(rollout: Self, interval: Self) -> Self {
-        let part = |w: &Self| w.log_evidence / w.log_threshold;
-        let is_rollout = rollout.log_threshold.is_finite() && part(&interval) <= part(&rollout);
-        if is_rollout { rollout } else { interval }
+    /// What stands for a rule by its evidence over the rollout and under endless looking, each against its threshold:
+    /// of both the one that is shown, else the one that is nearer.
+    pub(super) fn nearer((log_s, log_r): (f64, f64), (rollout, interval): (f64, f64)) -> Self {
+        if rollout.is_finite() && log_r / interval <= log_s / rollout {
+            Self { log_evidence: log_s, log_threshold: rollout, bound: Bound::Rollout }
+        } else {
+            Self { log_evidence: log_r, log_threshold: interval, bound: Bound::Interval }
+        }
     }
 }
 
@@ -141,13 +144,8 @@ impl Evidence {
     }
 
     /// What stands for the rule.
-    pub(super) fn own(&self, (rollout, interval): (f64, f64)) -> Weight {
-        let weight =
-            |log_evidence, log_threshold, bound| Weight { log_evidence, log_threshold, bound };
-        Weight::nearer(
-            weight(self.own.log_s(), rollout, Bound::Rollout),
-            weight(self.own.log_r(), interval, Bound::Interval),
-        )
+    pub(super) fn own(&self, thresholds: (f64, f64)) -> Weight {
+        Weight::nearer((self.own.log_s(), self.own.log_r()), thresholds)
     }
 
     /// What stands for "both arms are beyond the limit": the lesser of both.

@@ -47,7 +47,7 @@ pub struct Look<'a> {
     pub version: &'a str,
     /// So much of what is counted was older than a minute when it was read, from 0 to 1.
     pub old: f64,
-    /// Why missing answers say nothing now, if they don't: the join is known to fail.
+    /// The join is known to fail: missing answers say nothing now.
     pub unjoined: bool,
     /// The candidate had answered something before this look: nothing is missing before it begins.
     pub begun: bool,

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::Weight;
 use super::look::Look;
-use crate::model::finding::Bound;
 use crate::model::tally::{Flip, Segment, Tally, merge_counts};
 use crate::model::time::{EventTime, Span};
 use crate::stats::change_prior::ChangePrior;
+use crate::stats::grid::log_mean_exp;
 use crate::stats::shift_betting::ShiftBetting;
 use crate::stats::spending::SpendingSr;
 use crate::stats::sr::Sr;
@@ -92,15 +92,10 @@ impl Shift {
         })
     }
 
-    /// Scores a pane's pairs; returns how many there were.
-    pub(super) fn add(
-        &mut self,
-        from: EventTime,
-        answered: u64,
-        moved: &BTreeMap<Flip, u64>,
-    ) -> u64 {
+    /// Scores a pane's pairs.
+    pub(super) fn add(&mut self, from: EventTime, answered: u64, moved: &BTreeMap<Flip, u64>) {
         if answered == 0 {
-            return 0;
+            return;
         }
         let differing =
             moved.iter().map(|((ours, theirs), n)| (ours.as_str(), theirs.as_str(), *n));
@@ -112,18 +107,12 @@ impl Shift {
         if self.panes.len() == PANES {
             self.panes.pop_front();
         }
-        let log = crate::stats::grid::log_mean_exp(&scored.increment);
+        let log = log_mean_exp(&scored.increment);
         self.panes.push_back(Moved { since: from, log, scores });
-        answered
     }
 
-    pub(super) fn weight(&self, (rollout, interval): (f64, f64)) -> Weight {
-        let weight =
-            |log_evidence, log_threshold, bound| Weight { log_evidence, log_threshold, bound };
-        Weight::nearer(
-            weight(self.spending.log_s(), rollout, Bound::Rollout),
-            weight(self.sr.log_sr(), interval, Bound::Interval),
-        )
+    pub(super) fn weight(&self, thresholds: (f64, f64)) -> Weight {
+        Weight::nearer((self.spending.log_s(), self.sr.log_sr()), thresholds)
     }
 
     /// The stretch up to now that speaks most for a shift.
