@@ -7,17 +7,10 @@
 pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Option<String> {
     let (ours, theirs) = (Look::of(primary)?, Look::of(candidate)?);
     let quoted = |text: &str| format!("`{}`", text.chars().take(24).collect::<String>());
-    if theirs.prefix != ours.prefix && !theirs.prefix.is_empty() {
-        return Some(format!("all of {name} begin with {}", quoted(&theirs.prefix)));
-    }
-    if theirs.prefix != ours.prefix {
-        return Some(format!("all of the primary begin with {}", quoted(&ours.prefix)));
-    }
-    if theirs.suffix != ours.suffix && !theirs.suffix.is_empty() {
-        return Some(format!("all of {name} end with {}", quoted(&theirs.suffix)));
-    }
-    if theirs.suffix != ours.suffix {
-        return Some(format!("all of the primary end with {}", quoted(&ours.suffix)));
+    let ends = [("begin", &ours.prefix, &theirs.prefix), ("end", &ours.suffix, &theirs.suffix)];
+    if let Some((word, ours, theirs)) = ends.into_iter().find(|(_, ours, theirs)| ours != theirs) {
+        let (who, common) = if theirs.is_empty() { ("the primary", ours) } else { (name, theirs) };
+        return Some(format!("all of {who} {word} with {}", quoted(common)));
     }
     if theirs.dashes != ours.dashes {
         let which = if theirs.dashes { name } else { "the primary" };

@@ -122,12 +122,12 @@ impl Diagnosis {
     pub fn take(
         &mut self,
         at: EventTime,
-        arms: [(&ArmSecond<'_>, &[(u32, SampledId)]); 2],
+        arms: [(ArmSecond<'_>, &[(u32, SampledId)]); 2],
         names: &Names<'_>,
     ) {
         let read = arms.map(|(second, _)| second.read);
         for (arm, (second, sample)) in arms.into_iter().enumerate() {
-            self.reading[arm].take(at, second, read[1 - arm]);
+            self.reading[arm].take(at, &second, read[1 - arm]);
             self.pairing.take(arm, sample);
         }
         self.pairing.judge(names);

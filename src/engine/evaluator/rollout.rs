@@ -123,7 +123,6 @@ impl Rollout {
         self.newest_time = self.newest_time.max(cut.newest);
         let arms = [primary, candidate].map(|arm| (arm.second(), arm.sample.as_slice()));
         let names = names(spec, context.comparison);
-        let arms = [(&arms[0].0, arms[0].1), (&arms[1].0, arms[1].1)];
         self.diagnosis.take(cut.at, arms, &names);
         self.troubles = self.diagnosis.troubles(&names);
         self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
@@ -172,9 +171,8 @@ impl Rollout {
         let all = pane.tallies.values().filter_map(|tallies| tallies.get(&Segment::all()));
         self.paired += all.map(|tally| tally.paired).sum::<u64>();
         let to = spec.times().end_of(pane.start);
-        let answers = |(version, tallies): (&'_ String, &'_ _)| (version.clone(), answers(tallies));
-        let seen: Vec<(String, u64)> = pane.tallies.iter().map(answers).collect();
-        let seen = seen.iter().map(|(version, count)| (version.as_str(), *count));
+        let seen =
+            pane.tallies.iter().map(|(version, tallies)| (version.as_str(), answers(tallies)));
         self.see_versions(spec, Basis::Panes, to, seen);
         let version = self.version(Basis::Panes);
         // Before its first answer, and in the pane of that, a candidate hasn't begun: it may have been started later.
@@ -355,10 +353,10 @@ impl Rollout {
             }
             Change::Begins => {
                 let is_of = |watch: &Watch| watch.basis == basis;
-                let (before, kept) = std::mem::take(&mut self.watches).into_iter().partition(is_of);
+                let watches = std::mem::take(&mut self.watches).into_iter();
+                let (before, kept): (Vec<Watch>, Vec<Watch>) = watches.partition(is_of);
                 self.watches = kept;
                 self.deal(spec);
-                let before: Vec<Watch> = before;
                 for watch in self.watches.iter_mut().filter(|watch| is_of(watch)) {
                     if let Some(before) = before.iter().find(|b| b.rule == watch.rule) {
                         watch.inherit(before);
