@@ -29,6 +29,7 @@ mod scenario;
 mod schemas;
 #[cfg(feature = "shell")]
 mod simulator;
+mod stat_case;
 mod stat_cases;
 mod stat_cases_2;
 #[cfg(feature = "shell")]

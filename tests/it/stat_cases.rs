@@ -14,43 +14,13 @@ use parallax::stats::proportion::{
 };
 use parallax::stats::shift::{psi, total_variation, tv_lower, tv_radius};
 use parallax::stats::special::{ln_beta, ln_gamma};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+
+use crate::stat_case::{Case, cases};
 
 /// The numbers found, by their name in the case.
 type Found = Vec<(&'static str, f64)>;
 
-#[derive(Deserialize)]
-struct Cases {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    method: String,
-    inputs: Map<String, Value>,
-    expected: Map<String, Value>,
-    tolerance: BTreeMap<String, f64>,
-}
-
 impl Case {
-    fn number(&self, input: &str) -> f64 {
-        self.inputs[input].as_f64().unwrap_or_else(|| panic!("{}: {input} is no number", self.name))
-    }
-
-    fn count(&self, input: &str) -> u64 {
-        whole(&self.inputs[input])
-    }
-
-    fn numbers(&self, input: &str) -> Vec<f64> {
-        list(&self.inputs[input]).iter().map(|value| value.as_f64().expect("a number")).collect()
-    }
-
-    fn counts(&self, input: &str) -> Vec<u64> {
-        list(&self.inputs[input]).iter().map(whole).collect()
-    }
-
     /// Compares a number with the expected one, or with the `at`-th of the expected list.
     fn check(&self, key: &str, at: usize, found: f64) {
         let expected = &self.expected[key];
@@ -69,10 +39,9 @@ impl Case {
 
 #[test]
 fn every_case_of_ours_holds() {
-    let text = std::fs::read_to_string("tests/data/stat-cases.json").expect("the cases");
-    let cases: Cases = serde_json::from_str(&text).expect("cases");
+    let cases = cases("tests/data/stat-cases.json");
     let (mut checked, mut numbers) = (0, 0);
-    for case in &cases.cases {
+    for case in &cases {
         let Some(found) = compute(case) else { continue };
         let mut positions = BTreeMap::new();
         for (key, value) in &found {
@@ -268,13 +237,4 @@ fn dirichlet_multinomial(case: &Case) -> f64 {
 fn ends(interval: Option<Interval>) -> Found {
     let interval = interval.expect("an interval");
     vec![("lower", interval.low), ("upper", interval.high)]
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
-}
-
-/// A count, which one case writes as `100.0`.
-fn whole(value: &Value) -> u64 {
-    value.as_f64().expect("a number").to_string().parse().expect("a count")
 }

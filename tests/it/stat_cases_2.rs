@@ -5,7 +5,7 @@
 //! functions of `stats` (thresholds by the dealing of rules), none is skipped, and every expected
 //! number is compared. Knows nothing of: streams.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use parallax::model::rule::Action;
 use parallax::rules::deal::{Ledger, deal};
@@ -27,36 +27,11 @@ use parallax::stats::shift_betting::{self, ShiftBetting};
 use parallax::stats::spending::SpendingSr;
 use parallax::stats::sr::Sr;
 use parallax::stats::tempered::tempered;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-#[derive(Deserialize)]
-struct Cases {
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    method: String,
-    inputs: Map<String, Value>,
-    expected: Value,
-    tolerance: BTreeMap<String, f64>,
-}
+use crate::stat_case::{Case, cases, list};
 
 impl Case {
-    fn number(&self, input: &str) -> f64 {
-        self.inputs[input].as_f64().unwrap_or_else(|| panic!("{}: {input} is no number", self.name))
-    }
-
-    fn count(&self, input: &str) -> u64 {
-        self.inputs[input].as_u64().unwrap_or_else(|| panic!("{}: {input} is no count", self.name))
-    }
-
-    fn numbers(&self, input: &str) -> Vec<f64> {
-        list(&self.inputs[input]).iter().map(|value| value.as_f64().expect("a number")).collect()
-    }
-
     fn rows<const N: usize>(&self, input: &str) -> Vec<[u64; N]> {
         list(&self.inputs[input]).iter().map(row).collect()
     }
@@ -64,10 +39,6 @@ impl Case {
     fn grid(&self) -> RateGrid {
         RateGrid::exceeds(self.number("limit")).expect("a limit")
     }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().expect("a list")
 }
 
 fn row<const N: usize>(value: &Value) -> [u64; N] {
@@ -102,13 +73,12 @@ fn compare(found: &Value, expected: &Value, abs: f64, at: &str) -> usize {
 
 #[test]
 fn every_case_holds() {
-    let text = std::fs::read_to_string("tests/data/stat-cases-2.json").expect("the cases");
-    let cases: Cases = serde_json::from_str(&text).expect("cases");
+    let cases = cases("tests/data/stat-cases-2.json");
     let mut compared = 0;
-    for case in &cases.cases {
+    for case in &cases {
         compared += compare(&compute(case), &case.expected, case.tolerance["abs"], &case.name);
     }
-    assert_eq!((cases.cases.len(), compared), (34, 447), "cases and numbers");
+    assert_eq!((cases.len(), compared), (34, 447), "cases and numbers");
 }
 
 fn compute(case: &Case) -> Value {
