@@ -12,15 +12,18 @@
 )]
 
 mod random;
+mod records;
 mod scenarios;
 mod traffic;
 mod world;
 
 use std::collections::BTreeMap;
 
+use parallax::model::row::DecisionRow;
 use parallax::model::rule::Action;
 use random::Rng;
-use scenarios::{Scenario, scenarios};
+use records::Whole;
+use scenarios::{Scenario, Shape, scenarios};
 use traffic::Buckets;
 use world::World;
 
@@ -53,27 +56,51 @@ impl Runs {
     }
 }
 
-fn run(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Runs {
+/// What a run decided and noticed.
+type Told = (Vec<DecisionRow>, Vec<String>);
+
+/// Runs until the candidate is rolled back, or for so many seconds.
+fn told(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Told {
+    let rules = scenario.rules.unwrap_or(RULES);
     let mut rng = Rng::new(seed);
-    let buckets = Buckets::new(scenario.sigma);
-    let mut world = World::new(scenario.rules.unwrap_or(RULES));
-    for second in 0..seconds {
-        let weather = (scenario.weather)(second, &mut rng);
-        world.take(&traffic::second(&mut rng, &buckets, rate, &weather));
-        if world.decisions.iter().any(|row| row.action == Action::Rollback) {
-            break;
+    let is_over = |rows: &[DecisionRow]| rows.iter().any(|row| row.action == Action::Rollback);
+    match &scenario.shape {
+        Shape::Seconds(weather) => {
+            let buckets = Buckets::new(scenario.sigma);
+            let mut world = World::new(rules);
+            for second in 0..seconds {
+                let weather = weather(second, &mut rng);
+                world.take(&traffic::second(&mut rng, &buckets, rate, &weather));
+                if is_over(&world.decisions) {
+                    break;
+                }
+            }
+            (world.decisions, world.notices)
+        }
+        Shape::Records(way) => {
+            let mut whole = Whole::new(rules);
+            for second in 0..seconds {
+                whole.take(second, rate, &**way, &mut rng);
+                if is_over(&whole.decisions) {
+                    break;
+                }
+            }
+            (whole.decisions, whole.notices)
         }
     }
+}
+
+fn run(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Runs {
+    let (decisions, notices) = told(scenario, rate, seed, seconds);
     let mut runs = Runs { runs: 1, hours: seconds as f64 / 3600.0, ..Runs::default() };
-    let rollback = world.decisions.iter().find(|row| row.action == Action::Rollback);
+    let rollback = decisions.iter().find(|row| row.action == Action::Rollback);
     if let Some(row) = rollback {
         runs.rolled_back = 1;
         runs.took.push(World::seconds_at(row.time) - scenario.harm_from as f64);
     }
-    runs.investigated =
-        u64::from(world.decisions.iter().any(|row| row.action == Action::Investigate));
-    let first = world.decisions.first().map(|row| format!("{} {}", row.action.word(), row.rule));
-    let told = first.or_else(|| world.notices.first().cloned());
+    runs.investigated = u64::from(decisions.iter().any(|row| row.action == Action::Investigate));
+    let first = decisions.first().map(|row| format!("{} {}", row.action.word(), row.rule));
+    let told = first.or_else(|| notices.first().cloned());
     *runs.told.entry(told.unwrap_or_else(|| "nothing".to_owned())).or_default() += 1;
     runs
 }

@@ -4,6 +4,7 @@
 //! nothing of: the engine.
 
 use crate::random::Rng;
+use crate::records::{Delivery, Way};
 use crate::traffic::{Chances, Weather};
 
 /// What is true of the candidate.
@@ -17,7 +18,16 @@ pub(crate) enum Truth {
     Sick,
 }
 
-type Shape = Box<dyn Fn(i64, &mut Rng) -> Weather + Sync>;
+/// What happens at a second.
+type Sky = dyn Fn(i64, &mut Rng) -> Weather + Sync;
+
+/// What is simulated.
+pub(crate) enum Shape {
+    /// Counts of each second.
+    Seconds(Box<Sky>),
+    /// Records, each with its way.
+    Records(Box<Way>),
+}
 
 /// A kind of traffic.
 pub(crate) struct Scenario {
@@ -30,7 +40,7 @@ pub(crate) struct Scenario {
     /// Runs, and seconds of each.
     pub(crate) long: (u64, i64),
     pub(crate) short: (u64, i64),
-    pub(crate) weather: Shape,
+    pub(crate) shape: Shape,
 }
 
 impl Scenario {
@@ -77,7 +87,7 @@ fn healthy(
         harm_from: 0,
         long: (40, 8 * HOUR),
         short: (4, HOUR),
-        weather: Box::new(weather),
+        shape: Shape::Seconds(Box::new(weather)),
     }
 }
 
@@ -87,6 +97,19 @@ fn blameless(
 ) -> Scenario {
     let truth = Truth::NotItsFault;
     Scenario { truth, long: (100, HOUR), short: (6, 1800), ..healthy(name, weather) }
+}
+
+/// The candidate isn't to blame for how its answers are delivered.
+fn delivered(
+    name: &'static str,
+    way: impl Fn(f64, usize, &mut Rng) -> Delivery + Sync + 'static,
+) -> Scenario {
+    Scenario {
+        shape: Shape::Records(Box::new(way)),
+        long: (20, HOUR),
+        short: (2, 900),
+        ..blameless(name, |_, _| Weather::FAIR)
+    }
 }
 
 /// Sick from the twentieth minute on.
@@ -126,6 +149,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     all.extend(clusters());
     all.extend(shared());
     all.extend(lossy());
+    all.extend(deliveries());
     all.extend(sick_ones());
     all
 }
@@ -149,6 +173,10 @@ fn at_the_limit() -> Vec<Scenario> {
             let phase = second as f64 / 86_400.0 * std::f64::consts::TAU * 4.0;
             Weather::both(failing(0.024 * (1.0 + phase.sin()), 1))
         }),
+        healthy("a ramp of the candidate from 1 to 4.8 %", |second, _| {
+            let done = second as f64 / (8 * HOUR) as f64;
+            Weather { candidate: failing(0.01 + 0.038 * done, 1), ..Weather::FAIR }
+        }),
         Scenario { sigma: 1.0, ..healthy("heavy tails in both", |_, _| Weather::FAIR) },
     ]
 }
@@ -159,6 +187,11 @@ fn clusters() -> Vec<Scenario> {
         healthy("failures in fives at 60 % of the limit, candidate", |_, _| Weather {
             candidate: failing(0.03, 5),
             ..Weather::FAIR
+        }),
+        healthy("one pod in ten fails 30 % for 5 min each hour", |second, _| {
+            let bursts = 600 <= second % HOUR && second % HOUR < 900;
+            let fails = if bursts { 0.9 * 0.01 + 0.1 * 0.3 } else { 0.01 };
+            Weather { candidate: failing(fails, 1), ..Weather::FAIR }
         }),
         healthy("failures in twenties at 1 %, both", |_, _| Weather::both(failing(0.01, 20))),
         healthy("failures in twenties at 1 %, candidate", |_, _| Weather {
@@ -217,6 +250,47 @@ fn lossy() -> Vec<Scenario> {
         blameless("a tenth of its ids unknown", |_, _| Weather {
             unpairable: 0.1,
             ..Weather::FAIR
+        }),
+    ]
+}
+
+fn deliveries() -> Vec<Scenario> {
+    let when = |time: f64, from: i64, length: i64| within(time as i64, from, length);
+    vec![
+        delivered("3 % fail, and those come three times", |_, _, _| Delivery {
+            candidate_fails: 0.03,
+            copies_of_failed: 3,
+            ..Delivery::FAIR
+        }),
+        delivered("a tenth comes two minutes late", |_, _, rng| Delivery {
+            after: if rng.unit() < 0.1 { 120.0 } else { 0.2 },
+            ..Delivery::FAIR
+        }),
+        delivered("one partition stands still for 4 min", move |time, task, _| {
+            let stands = task == 1 && when(time, 300, 240);
+            Delivery {
+                after: if stands { 540.0 - time } else { 0.2 },
+                is_held: stands,
+                ..Delivery::FAIR
+            }
+        }),
+        delivered("one producer's clock is 90 s behind", |_, task, _| Delivery {
+            clock: if task == 2 { -90.0 } else { 0.0 },
+            ..Delivery::FAIR
+        }),
+        delivered("transactions of a minute", |time, _, _| Delivery {
+            after: 60.0 - time % 60.0 + 0.2,
+            is_held: true,
+            ..Delivery::FAIR
+        }),
+        delivered("shared outage read from copies", move |time, _, _| {
+            let fails = if when(time, 300, 60) { 0.33 } else { 0.01 };
+            Delivery {
+                primary_fails: fails,
+                candidate_fails: fails,
+                copies_of_failed: 3,
+                ..Delivery::FAIR
+            }
         }),
     ]
 }

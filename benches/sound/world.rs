@@ -10,6 +10,7 @@ use parallax::config;
 use parallax::engine::evaluator::{Effect, Evaluator, Input};
 use parallax::model::entry::{ArmVitals, Closed, Entry, Pane, ResumePoint, VitalCounts, Vitals};
 use parallax::model::row::DecisionRow;
+use parallax::model::spec::PipelineSpec;
 use parallax::model::tally::{ArmTally, Segment, Tally};
 use parallax::model::time::{EventTime, Span};
 use parallax::stats::histogram::Latency;
@@ -17,10 +18,19 @@ use parallax::stats::histogram::Latency;
 use crate::traffic::{Arm, Second};
 
 /// 2026-01-01T00:00:00Z.
-const BEGIN: i64 = 1_767_225_600;
+pub(crate) const BEGIN: i64 = 1_767_225_600;
 const PANE: i64 = 10;
 /// Wait and skew of the pipeline.
 const CLOSES_AFTER: i64 = 35;
+
+/// A pipeline with these rules.
+pub(crate) fn spec(rules: &str) -> Arc<PipelineSpec> {
+    let text = format!(
+        "pipeline: p\nprimary: {{topic: a}}\ncandidates: {{v8: {{topic: b}}}}\noutput: {{roll: 1d, roll_rows: 10000000}}\n{rules}"
+    );
+    let loaded = config::load(&text, "p", &std::collections::HashMap::new());
+    Arc::new(loaded.expect("the pipeline loads").spec)
+}
 
 /// An evaluator and what it said.
 pub(crate) struct World {
@@ -36,12 +46,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(rules: &str) -> Self {
-        let text = format!(
-            "pipeline: p\nprimary: {{topic: a}}\ncandidates: {{v8: {{topic: b}}}}\noutput: {{roll: 1d, roll_rows: 10000000}}\n{rules}"
-        );
-        let spec = config::load(&text, "p", &std::collections::HashMap::new());
-        let spec = Arc::new(spec.expect("the pipeline loads").spec);
-        let mut evaluator = Evaluator::recover(spec, 1, None, None).expect("it begins");
+        let mut evaluator = Evaluator::recover(spec(rules), 1, None, None).expect("it begins");
         evaluator.lead();
         let mut world = Self {
             evaluator,
