@@ -39,6 +39,8 @@ struct Runs {
     investigated: u64,
     /// Seconds from the beginning of the harm.
     took: Vec<f64>,
+    /// Until anything was told.
+    warned: Vec<f64>,
     /// How often each rule or trouble was the first that was told.
     told: BTreeMap<String, u64>,
 }
@@ -50,6 +52,7 @@ impl Runs {
         self.rolled_back += other.rolled_back;
         self.investigated += other.investigated;
         self.took.extend(other.took);
+        self.warned.extend(other.warned);
         for (word, count) in other.told {
             *self.told.entry(word).or_default() += count;
         }
@@ -93,10 +96,12 @@ fn told(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Told {
 fn run(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Runs {
     let (decisions, notices) = told(scenario, rate, seed, seconds);
     let mut runs = Runs { runs: 1, hours: seconds as f64 / 3600.0, ..Runs::default() };
+    let since_harm = |row: &DecisionRow| World::seconds_at(row.time) - scenario.harm_from as f64;
+    runs.warned.extend(decisions.first().map(since_harm));
     let rollback = decisions.iter().find(|row| row.action == Action::Rollback);
     if let Some(row) = rollback {
         runs.rolled_back = 1;
-        runs.took.push(World::seconds_at(row.time) - scenario.harm_from as f64);
+        runs.took.push(since_harm(row));
     }
     runs.investigated = u64::from(decisions.iter().any(|row| row.action == Action::Investigate));
     let first = decisions.first().map(|row| format!("{} {}", row.action.word(), row.rule));
@@ -145,36 +150,40 @@ fn upper(hits: u64, runs: u64) -> f64 {
     if hits == runs { 1.0 } else { high }
 }
 
+/// The median of seconds, where there is one.
+fn median(seconds: &mut [f64]) -> String {
+    seconds.sort_by(f64::total_cmp);
+    seconds.get(seconds.len() / 2).map_or_else(|| "-".to_owned(), |s| format!("{s:.0}"))
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let short = arguments.iter().any(|a| a == "--short");
     let only = arguments.iter().position(|a| a == "--only").and_then(|at| arguments.get(at + 1));
     let (mut days, mut wrong) = (0.0, Vec::new());
     println!(
-        "| traffic | requests/s | runs × hours | rolled back (95 % at most) | stated | median s | told first |"
+        "| traffic | requests/s | runs × hours | rolled back (95 % at most) | stated | rolled back after s | before | told after s | told first |"
     );
-    println!("|---|--:|--:|--:|--:|--:|---|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|---|");
     for scenario in scenarios().iter().filter(|s| only.is_none_or(|o| s.name.contains(o.as_str())))
     {
-        for rate in RATES {
+        for (at, rate) in RATES.into_iter().enumerate() {
             let mut runs = row(scenario, rate, short);
             days += runs.hours / 24.0;
             let stated = scenario.stated(runs.hours / runs.runs as f64);
-            runs.took.sort_by(f64::total_cmp);
-            let median = runs
-                .took
-                .get(runs.took.len() / 2)
-                .map_or_else(|| "-".to_owned(), |s| format!("{s:.0}"));
             let told: Vec<String> =
                 runs.told.iter().map(|(word, count)| format!("{word}: {count}")).collect();
             println!(
-                "| {} | {rate} | {} × {:.1} | {} ({:.1} %) | {} | {median} | {} |",
+                "| {} | {rate} | {} × {:.1} | {} ({:.1} %) | {} | {} | {} | {} | {} |",
                 scenario.name,
                 runs.runs,
                 runs.hours / runs.runs as f64,
                 runs.rolled_back,
                 upper(runs.rolled_back, runs.runs) * 100.0,
                 stated.map_or_else(|| "found".to_owned(), |s| format!("{:.2} %", s * 100.0)),
+                median(&mut runs.took),
+                scenario.before.and_then(|before| before.get(at).copied()).unwrap_or("-"),
+                if scenario.before.is_some() { median(&mut runs.warned) } else { "-".to_owned() },
                 told.join(", ")
             );
             wrong.extend(scenario.judge(rate, runs.rolled_back, runs.runs, stated));

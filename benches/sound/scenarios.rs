@@ -37,6 +37,9 @@ pub(crate) struct Scenario {
     /// Spread of the logarithm of latencies.
     pub(crate) sigma: f64,
     pub(crate) harm_from: i64,
+    /// Median seconds until the rollback at each rate, as the engine of log version 1 had it on the same traffic;
+    /// by then missing answers were failures.
+    pub(crate) before: Option<[&'static str; 3]>,
     /// Runs, and seconds of each.
     pub(crate) long: (u64, i64),
     pub(crate) short: (u64, i64),
@@ -85,6 +88,7 @@ fn healthy(
         rules: None,
         sigma: 0.6,
         harm_from: 0,
+        before: None,
         long: (40, 8 * HOUR),
         short: (4, HOUR),
         shape: Shape::Seconds(Box::new(weather)),
@@ -116,6 +120,7 @@ fn delivered(
 fn sick(
     name: &'static str,
     hours: i64,
+    before: [&'static str; 3],
     weather: impl Fn(&mut Weather) + Sync + 'static,
 ) -> Scenario {
     let shape = move |second: i64, _: &mut Rng| {
@@ -130,6 +135,7 @@ fn sick(
     Scenario {
         truth: Truth::Sick,
         harm_from,
+        before: Some(before),
         long: (20, hours * HOUR),
         short: (2, hours * HOUR),
         ..base
@@ -296,24 +302,31 @@ fn deliveries() -> Vec<Scenario> {
 }
 
 fn sick_ones() -> Vec<Scenario> {
+    let errors = |name, hours, before, fails: f64| {
+        sick(name, hours, before, move |weather| weather.candidate.fails = fails)
+    };
+    let slower = |name, hours, before, times: f64| {
+        sick(name, hours, before, move |weather| weather.candidate.slower = times)
+    };
     vec![
-        sick("sick: errors 1 to 6 %", 4, |weather| weather.candidate.fails = 0.06),
-        sick("sick: errors 1 to 10 %", 1, |weather| weather.candidate.fails = 0.1),
-        sick("sick: errors 1 to 30 %", 1, |weather| weather.candidate.fails = 0.3),
-        sick("sick: p99 × 2.4", 12, |weather| weather.candidate.slower = 2.4),
-        sick("sick: p99 × 4", 2, |weather| weather.candidate.slower = 4.0),
-        sick("sick: dead", 1, |weather| weather.missing = 1.0),
-        sick("sick: half of its answers null", 1, |weather| weather.candidate.null = 0.5),
+        errors("sick: errors 1 to 6 %", 4, ["3110", "330", "37"], 0.06),
+        errors("sick: errors 1 to 10 %", 1, ["198", "22", "3"], 0.1),
+        errors("sick: errors 1 to 30 %", 1, ["15", "2", "1"], 0.3),
+        slower("sick: p99 × 2.4", 12, ["never", "never", "1407"], 2.4),
+        slower("sick: p99 × 4", 2, ["66", "5", "1"], 4.0),
+        sick("sick: dead", 1, ["10", "10", "10"], |weather| weather.missing = 1.0),
+        sick("sick: half of its answers null", 1, ["6", "1", "1"], |weather| {
+            weather.candidate.null = 0.5;
+        }),
         Scenario {
             rules: Some("rollback_when: [error_rate > 5%, missing_rate > 5%]\n"),
-            ..sick("sick: 20 % missing, rule at 5 %", 1, |weather| weather.missing = 0.2)
-        },
-        Scenario {
-            harm_from: 1200,
-            ..sick("sick primary at 6 %, candidate at 12 %", 2, |weather| {
-                weather.primary.fails = 0.06;
-                weather.candidate.fails = 0.12;
+            ..sick("sick: 20 % missing, rule at 5 %", 1, ["20", "10", "10"], |weather| {
+                weather.missing = 0.2;
             })
         },
+        sick("sick primary at 6 %, candidate at 12 %", 2, ["119", "11", "2"], |weather| {
+            weather.primary.fails = 0.06;
+            weather.candidate.fails = 0.12;
+        }),
     ]
 }
