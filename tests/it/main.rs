@@ -20,6 +20,7 @@ mod loss;
 #[cfg(feature = "shell")]
 mod measures;
 mod parking;
+mod promises;
 mod recovery;
 mod retiming;
 #[cfg(feature = "shell")]
