@@ -35,6 +35,8 @@ const RULES: &str = "rollback_when: [error_rate > 5%, null_rate > 1%, latency_p9
 struct Runs {
     runs: u64,
     hours: f64,
+    /// Hours that were simulated: a run ends with its rollback.
+    ran: f64,
     rolled_back: u64,
     investigated: u64,
     /// Seconds from the beginning of the harm.
@@ -49,6 +51,7 @@ impl Runs {
     fn add(&mut self, other: Self) {
         self.runs += other.runs;
         self.hours += other.hours;
+        self.ran += other.ran;
         self.rolled_back += other.rolled_back;
         self.investigated += other.investigated;
         self.took.extend(other.took);
@@ -59,8 +62,8 @@ impl Runs {
     }
 }
 
-/// What a run decided and noticed.
-type Told = (Vec<DecisionRow>, Vec<String>);
+/// What a run decided and noticed, and for how many seconds it ran.
+type Told = (Vec<DecisionRow>, Vec<String>, i64);
 
 /// Runs until the candidate is rolled back, or for so many seconds.
 fn told(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Told {
@@ -70,32 +73,29 @@ fn told(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Told {
     match &scenario.shape {
         Shape::Seconds(weather) => {
             let buckets = Buckets::new(scenario.sigma);
-            let mut world = World::new(rules);
-            for second in 0..seconds {
-                let weather = weather(second, &mut rng);
+            let (mut world, mut ran) = (World::new(rules), 0);
+            while ran < seconds && !is_over(&world.decisions) {
+                let weather = weather(ran, &mut rng);
                 world.take(&traffic::second(&mut rng, &buckets, rate, &weather));
-                if is_over(&world.decisions) {
-                    break;
-                }
+                ran += 1;
             }
-            (world.decisions, world.notices)
+            (world.decisions, world.notices, ran)
         }
         Shape::Records(way) => {
-            let mut whole = Whole::new(rules);
-            for second in 0..seconds {
-                whole.take(second, rate, &**way, &mut rng);
-                if is_over(&whole.decisions) {
-                    break;
-                }
+            let (mut whole, mut ran) = (Whole::new(rules), 0);
+            while ran < seconds && !is_over(&whole.decisions) {
+                whole.take(ran, rate, &**way, &mut rng);
+                ran += 1;
             }
-            (whole.decisions, whole.notices)
+            (whole.decisions, whole.notices, ran)
         }
     }
 }
 
 fn run(scenario: &Scenario, rate: f64, seed: u64, seconds: i64) -> Runs {
-    let (decisions, notices) = told(scenario, rate, seed, seconds);
-    let mut runs = Runs { runs: 1, hours: seconds as f64 / 3600.0, ..Runs::default() };
+    let (decisions, notices, ran) = told(scenario, rate, seed, seconds);
+    let hours = |seconds: i64| seconds as f64 / 3600.0;
+    let mut runs = Runs { runs: 1, hours: hours(seconds), ran: hours(ran), ..Runs::default() };
     let since_harm = |row: &DecisionRow| World::seconds_at(row.time) - scenario.harm_from as f64;
     runs.warned.extend(decisions.first().map(since_harm));
     let rollback = decisions.iter().find(|row| row.action == Action::Rollback);
@@ -169,7 +169,7 @@ fn main() {
     {
         for (at, rate) in RATES.into_iter().enumerate() {
             let mut runs = row(scenario, rate, short);
-            days += runs.hours / 24.0;
+            days += runs.ran / 24.0;
             let stated = scenario.stated(runs.hours / runs.runs as f64);
             let told: Vec<String> =
                 runs.told.iter().map(|(word, count)| format!("{word}: {count}")).collect();

@@ -89,7 +89,7 @@ fn healthy(
         sigma: 0.6,
         harm_from: 0,
         before: None,
-        long: (40, 8 * HOUR),
+        long: (60, 8 * HOUR),
         short: (4, HOUR),
         shape: Shape::Seconds(Box::new(weather)),
     }
@@ -100,7 +100,7 @@ fn blameless(
     weather: impl Fn(i64, &mut Rng) -> Weather + Sync + 'static,
 ) -> Scenario {
     let truth = Truth::NotItsFault;
-    Scenario { truth, long: (100, HOUR), short: (6, 1800), ..healthy(name, weather) }
+    Scenario { truth, long: (150, HOUR), short: (6, 1800), ..healthy(name, weather) }
 }
 
 /// The candidate isn't to blame for how its answers are delivered.
