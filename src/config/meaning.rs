@@ -64,6 +64,9 @@ fn begin<'a, 'f>(
     if !spec.co_partitioned {
         text.field("co_partitioned", &false);
     }
+    if let Some(cluster) = &spec.cluster {
+        text.field("cluster", cluster);
+    }
     text
 }
 

@@ -11,6 +11,21 @@ pub(super) type Wrong = (String, &'static str);
 const TAKEN: [&str; 9] = ["null", "none", "nan", "na", "inf", "infinity", "true", "false", "epoch"];
 /// Values that the engine gives itself.
 const OWN: [&str; 3] = ["__other__", "__none__", "__null__"];
+/// Fields that an event has a name for.
+const EVENT: [&str; 12] = [
+    "schema_version",
+    "request_id",
+    "event_time",
+    "arm",
+    "assignment",
+    "model_name",
+    "model_version",
+    "prediction",
+    "latency_ms",
+    "status_code",
+    "error_type",
+    "segments",
+];
 /// The longest name.
 const NAME_MAX: usize = 64;
 /// Bytes of a pipeline's and twice a candidate's name that fit into the name of a staged file: of a
@@ -34,6 +49,18 @@ pub(super) fn of_dimension(name: &str) -> Option<Wrong> {
         return Some((what.to_owned(), "rename it, in the records, too"));
     }
     text_to_readers(name, "dimension")
+}
+
+/// A field of a record that the event has no name for.
+pub(super) fn of_field(name: &str) -> Option<Wrong> {
+    if name.is_empty() || NAME_MAX < name.len() || name.contains(char::is_control) {
+        let said = "a field's name has 1 to 64 bytes, without control characters".to_owned();
+        return Some((said, "write it as it stands in the records"));
+    }
+    EVENT.contains(&name).then(|| {
+        let said = format!("`{name}` has a meaning of its own in every event");
+        (said, "name a field of yours, such as `batch_id`")
+    })
 }
 
 fn text_to_readers(name: &str, what: &str) -> Option<Wrong> {

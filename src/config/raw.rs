@@ -51,6 +51,9 @@ pub(super) struct RawPipeline {
     pub(super) time: RawTime,
     /// How two predictions are compared: `label` (default), `argmax`, or `number` with a tolerance.
     pub(super) compare: Option<RawCompare>,
+    /// Fields of the records that the pipeline's own producers name.
+    #[serde(default)]
+    pub(super) fields: RawFields,
     /// Dimensions that split reports, by their key in the records' `segments`; at most 4.
     #[schemars(with = "Option<BTreeMap<String, RawSet>>")]
     pub(super) segments: Option<Spanned<BTreeMap<String, Spanned<RawSet>>>>,
@@ -164,6 +167,17 @@ pub(super) struct RawTime {
     /// Megabytes of records that a partition may hold for its joins before it parks. Default: 512.
     #[schemars(with = "Option<u32>")]
     pub(super) held_mb: Option<Spanned<u32>>,
+}
+
+/// Fields of the records that the pipeline's own producers name.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFields {
+    /// Field of a record, beside `request_id`, whose value says which others it comes together with: a batch, the
+    /// retries of one call. What shares it within a pane is one cluster, and evidence is divided by the size of
+    /// the largest. Default: none, and clusters are estimated.
+    #[schemars(with = "Option<String>")]
+    pub(super) cluster: Option<Text>,
 }
 
 /// How two predictions are compared.

@@ -107,6 +107,7 @@ impl Checker {
             time,
             changed: None,
             comparator,
+            cluster: self.cluster(raw.fields.cluster.as_ref()),
             dimensions,
             labels: self.set(raw.labels.as_ref()),
             score_edges: edges,
@@ -152,6 +153,12 @@ impl Checker {
             let what = "prediction_shift of numbers needs frozen bins";
             self.problem(&raw.candidates, 1, what.into(), "add `scores: {edges: [...]}`");
         }
+    }
+
+    fn cluster(&mut self, field: Option<&Text>) -> Option<String> {
+        let field = field?;
+        self.refuse(field, names::of_field(&field.value));
+        Some(field.value.clone())
     }
 
     fn revision(&mut self, raw: Option<&Spanned<u32>>) -> u32 {

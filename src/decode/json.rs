@@ -27,8 +27,18 @@ pub(super) struct Event<'a> {
     pub(super) error_type: Value<'a>,
     pub(super) prediction: Prediction<'a>,
     pub(super) segments: [Value<'a>; DIMENSIONS_MAX],
+    pub(super) cluster: Value<'a>,
     /// What `segments` is, if no object.
     pub(super) bad_segments: Option<&'static str>,
+}
+
+/// What the pipeline wants beside the fields that every event has.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'s> {
+    /// Keys of `segments`.
+    pub(super) dimensions: &'s [String],
+    /// The field of the record that is its cluster key.
+    pub(super) cluster: Option<&'s str>,
 }
 
 /// What stands at `prediction`.
@@ -54,7 +64,7 @@ pub(super) struct Scores<'a> {
 
 impl<'a> Event<'a> {
     /// Numbers that serve as text are read again, with all their digits.
-    fn keep_digits(&mut self, bytes: &[u8], dimensions: &[String]) {
+    fn keep_digits(&mut self, bytes: &[u8], wanted: Wanted<'_>) {
         fn keep(value: &mut Value<'_>, raw: impl FnOnce() -> Option<String>) {
             if let (Value::Float(_), Some(text)) = (&value, raw()) {
                 *value = Value::Text(Cow::Owned(text));
@@ -65,14 +75,15 @@ impl<'a> Event<'a> {
         keep(&mut self.request_id, || number(bytes, "request_id"));
         keep(&mut self.model_version, || number(bytes, "model_version"));
         keep(&mut self.prediction.label, || inner("prediction", "label"));
-        for (segment, name) in self.segments.iter_mut().zip(dimensions) {
+        keep(&mut self.cluster, || number(bytes, wanted.cluster?));
+        for (segment, name) in self.segments.iter_mut().zip(wanted.dimensions) {
             keep(segment, || inner("segments", name));
         }
     }
 
     /// Whether a number stands where text is wanted, and may have lost digits.
     fn has_number_as_text(&self) -> bool {
-        [&self.request_id, &self.model_version, &self.prediction.label]
+        [&self.request_id, &self.model_version, &self.prediction.label, &self.cluster]
             .into_iter()
             .chain(&self.segments)
             .any(|value| matches!(value, Value::Float(_)))
@@ -80,12 +91,12 @@ impl<'a> Event<'a> {
 }
 
 /// Reads one event.
-pub(super) fn parse<'a>(bytes: &'a [u8], dimensions: &[String]) -> serde_json::Result<Event<'a>> {
+pub(super) fn parse<'a>(bytes: &'a [u8], wanted: Wanted<'_>) -> serde_json::Result<Event<'a>> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let mut event = EventSeed { dimensions }.deserialize(&mut json)?;
+    let mut event = EventSeed { wanted }.deserialize(&mut json)?;
     json.end()?;
     if event.has_number_as_text() {
-        event.keep_digits(bytes, dimensions);
+        event.keep_digits(bytes, wanted);
     }
     Ok(event)
 }
@@ -140,7 +151,7 @@ const fn is_of_number(byte: u8) -> bool {
 }
 
 struct EventSeed<'s> {
-    dimensions: &'s [String],
+    wanted: Wanted<'s>,
 }
 
 impl<'de> DeserializeSeed<'de> for EventSeed<'_> {
@@ -160,7 +171,7 @@ impl<'de> Visitor<'de> for EventSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event<'de>, A::Error> {
         let mut event = Event::default();
-        while let Some(key) = map.next_key_seed(KeySeed(FIELDS))? {
+        while let Some(key) = map.next_key_seed(FieldSeed(self.wanted.cluster))? {
             match key {
                 Some(0) => event.schema_version = map.next_value()?,
                 Some(1) => event.request_id = map.next_value()?,
@@ -172,7 +183,10 @@ impl<'de> Visitor<'de> for EventSeed<'_> {
                 Some(7) => event.status_code = map.next_value()?,
                 Some(8) => event.error_type = map.next_value()?,
                 Some(9) => map.next_value_seed(PredictionSeed(&mut event))?,
-                Some(10) => map.next_value_seed(SegmentsSeed(self.dimensions, &mut event))?,
+                Some(10) => {
+                    map.next_value_seed(SegmentsSeed(self.wanted.dimensions, &mut event))?;
+                }
+                Some(CLUSTER) => event.cluster = map.next_value()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -195,6 +209,33 @@ const FIELDS: &[&str] = &[
     "prediction",
     "segments",
 ];
+
+/// The number that stands for the cluster key.
+const CLUSTER: usize = FIELDS.len();
+
+/// Finds one of the event's fields, or the cluster key.
+struct FieldSeed<'s>(Option<&'s str>);
+
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldSeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Option<usize>, E> {
+        let known = FIELDS.iter().position(|name| *name == key);
+        Ok(known.or_else(|| (self.0 == Some(key)).then_some(CLUSTER)))
+    }
+}
 
 /// Finds a key in a list without keeping it.
 struct KeySeed<'s, S>(&'s [S]);

@@ -14,13 +14,14 @@ use std::borrow::Cow;
 
 use crate::model::arm::{Assignment, Side};
 use crate::model::bucket::Unreadable;
+use crate::model::cluster::ClusterKey;
 use crate::model::observation::{
     Answer, BROKEN_SEGMENTS, BROKEN_VERSION, CARRIES_LABEL, CARRIES_LATENCY, CARRIES_SCORE,
     CARRIES_SCORES, CARRIES_VALUE, LATENCY_US_MAX, Observation, REQUEST_ID_MAX, WORD_MAX,
 };
 use crate::model::spec::{Comparator, PipelineSpec};
 use crate::model::time::EventTime;
-use json::{Event, Prediction};
+use json::{Event, Prediction, Wanted};
 use value::{Numeric, Value};
 
 /// The version of the native event that is read.
@@ -32,6 +33,7 @@ const STATUS: &str = "write a number such as 200, and other words to error_type"
 #[derive(Clone, Debug)]
 pub struct Decoder {
     dimensions: Vec<String>,
+    cluster: Option<String>,
     candidates: Vec<String>,
     comparator: Comparator,
 }
@@ -55,6 +57,7 @@ impl Decoder {
     pub fn new(spec: &PipelineSpec) -> Self {
         Self {
             dimensions: spec.dimensions.iter().map(|dimension| dimension.name.clone()).collect(),
+            cluster: spec.cluster.clone(),
             candidates: spec.candidates.clone(),
             comparator: spec.comparator,
         }
@@ -72,7 +75,7 @@ impl Decoder {
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
             return Err(Reject::bare(Unreadable::Empty, "the record has no value".to_owned()));
         };
-        match json::parse(bytes, &self.dimensions) {
+        match json::parse(bytes, self.wanted()) {
             Ok(event) => self.observation(input, event, bytes),
             // Python's json module writes bare NaN and Infinity: read as null, not rejected.
             Err(error) => self.lenient(input, bytes).unwrap_or_else(|| {
@@ -82,13 +85,17 @@ impl Decoder {
         }
     }
 
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { dimensions: &self.dimensions, cluster: self.cluster.as_deref() }
+    }
+
     fn lenient<'a>(
         &self,
         input: usize,
         bytes: &[u8],
     ) -> Option<Result<Observation<'a>, Reject<'a>>> {
         let clean = json::without_bare_numbers(bytes)?;
-        let event = json::parse(&clean, &self.dimensions).ok()?;
+        let event = json::parse(&clean, self.wanted()).ok()?;
         let read = self.observation(input, event, &clean);
         Some(read.map(Observation::into_owned).map_err(Reject::into_owned))
     }
@@ -120,6 +127,7 @@ impl Decoder {
                 latency_us,
                 segments: event.segments.map(|segment| word(segment).unwrap_or_default()),
                 model_version: word(event.model_version),
+                cluster: event.cluster.text().as_deref().and_then(ClusterKey::of),
                 carries,
                 broken,
             }),

@@ -21,6 +21,7 @@ fn decoder(comparator: Comparator) -> Decoder {
         dimensions: vec![Dimension { name: "country".into(), values: set.clone() }],
         labels: set,
         score_edges: Vec::new(),
+        cluster: None,
         windows: vec![Span::from_secs(60)],
         rules: Vec::new(),
         mirrored: 1.0,
@@ -555,4 +556,21 @@ fn the_best_class_doesnt_depend_on_the_order_of_keys() {
 fn a_byte_order_mark_is_passed_over() {
     let text = "\u{feff}{\"request_id\":\"r\",\"event_time\":1}";
     assert!(read(Comparator::Label, 1, text).starts_with("r 1000000 Null"));
+}
+
+#[test]
+fn the_cluster_key_is_read_where_the_pipeline_names_its_field() {
+    let keyed = Decoder { cluster: Some("batch_id".into()), ..decoder(Comparator::Label) };
+    let key = |decoder: &Decoder, field: &str| {
+        let text = format!(r#"{{"request_id":"r1","event_time":1700000000,{field}"arm":"v8"}}"#);
+        decoder.decode(1, Some(text.as_bytes())).expect("an observation").cluster
+    };
+    let batch = key(&keyed, r#""batch_id":"7","#);
+    assert!(batch.is_some());
+    assert_eq!(key(&keyed, r#""batch_id":7,"#), batch, "a number is its text");
+    assert_ne!(key(&keyed, r#""batch_id":7.5,"#), key(&keyed, r#""batch_id":7.25,"#));
+    for own in ["", r#""batch_id":null,"#, r#""batch_id":"","#, r#""batch_id":{"a":1},"#] {
+        assert_eq!(key(&keyed, own), None, "{own} is a cluster of its own");
+    }
+    assert_eq!(key(&decoder(Comparator::Label), r#""batch_id":"7","#), None, "nobody asked for it");
 }

@@ -5,6 +5,7 @@
 
 pub mod arm;
 pub mod bucket;
+pub mod cluster;
 pub mod entry;
 pub mod feeds;
 pub mod finding;

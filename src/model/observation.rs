@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::arm::Assignment;
+use super::cluster::ClusterKey;
 use super::time::EventTime;
 
 /// The most segment dimensions a pipeline may have.
@@ -59,6 +60,8 @@ pub struct Observation<'a> {
     pub segments: [Cow<'a, str>; DIMENSIONS_MAX],
     /// Version of the model that answered, if the record says.
     pub model_version: Option<Cow<'a, str>>,
+    /// Which records it comes together with, if the pipeline names a field for that and the record has it.
+    pub cluster: Option<ClusterKey>,
     /// What the record carries in a form that can be used, whether it is compared or not: `CARRIES_*`.
     pub carries: u8,
     /// Fields that hold what doesn't belong there, and that the comparison can do without: they count
@@ -102,6 +105,7 @@ impl Observation<'_> {
             latency_us: self.latency_us,
             segments: self.segments.map(|value| Cow::Owned(value.into_owned())),
             model_version: self.model_version.map(|version| Cow::Owned(version.into_owned())),
+            cluster: self.cluster,
             carries: self.carries,
             broken: self.broken,
         }

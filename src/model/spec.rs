@@ -30,6 +30,8 @@ pub struct PipelineSpec {
     pub changed: Option<Times>,
     /// How two answers are compared.
     pub comparator: Comparator,
+    /// The field of a record that says which others it comes together with, if one does.
+    pub cluster: Option<String>,
     /// Dimensions that split reports.
     pub dimensions: Vec<Dimension>,
     /// The most classes that are told apart.

@@ -18,6 +18,7 @@ fn observation(id: &str, label: &str, country: &str) -> Observation<'static> {
         segments: [country.to_owned().into(), "".into(), "".into(), "".into()],
         model_version: None,
         broken: 0,
+        cluster: None,
         carries: 0,
     }
 }

@@ -303,3 +303,23 @@ rollback_when:
     assert!(said.contains("makes names of files too long") && said.contains("127 bytes"), "{said}");
     assert!(load(&named(63, 32)).is_ok());
 }
+
+#[test]
+fn a_cluster_key_is_a_field_of_the_users_own_and_part_of_what_tasks_do() {
+    let plain = load(HEAD).unwrap().spec;
+    let keyed = load(&format!("{HEAD}fields: {{cluster: batch_id}}\n")).unwrap().spec;
+    assert_eq!((plain.cluster, keyed.cluster.as_deref()), (None, Some("batch_id")));
+    assert_ne!(plain.tasks_hash, keyed.tasks_hash);
+    assert_ne!(plain.lasting_hash, keyed.lasting_hash);
+    insta::assert_snapshot!(wrong(&format!("{HEAD}fields: {{cluster: request_id}}\n")), @"
+    error: `request_id` has a meaning of its own in every event
+     --> p.yaml:4:19
+      |
+    4 | fields: {cluster: request_id}
+      |                   ^ name a field of yours, such as `batch_id`
+
+    p.yaml: 1 problem
+    ");
+    let said = wrong(&format!("{HEAD}fields: {{cluster: ''}}\n"));
+    assert!(said.contains("a field's name has 1 to 64 bytes"), "{said}");
+}

@@ -41,6 +41,7 @@ pub(crate) fn spec() -> PipelineSpec {
         }],
         labels: BoundedSet { declared: Vec::new(), max: 10 },
         score_edges: Vec::new(),
+        cluster: None,
         windows: vec![Span::from_secs(60)],
         rules: Vec::new(),
         mirrored: 1.0,
