@@ -71,6 +71,7 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
             "shared_cause": shown.shared_cause,
             "backlog": shown.old,
             "divided_for_clusters": shown.clusters,
+            "clusters_by": shown.dependence.word(),
         },
         "by_chance": {
             "text": words::by_chance(spec, shown),

@@ -3,7 +3,7 @@
 //! In: findings. Out: short sentences. Holds: a rate never stands without how many it is out of.
 //! Knows nothing of: where the words are shown.
 
-use crate::model::finding::{Bound, Share, Shown, WorstSegment};
+use crate::model::finding::{Bound, Dependence, Share, Shown, WorstSegment};
 use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -137,6 +137,20 @@ pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
     }
 }
 
+/// By how much evidence is divided because answers come together: said where a field of the records tells it.
+#[must_use]
+pub fn clusters(spec: &PipelineSpec, shown: &Shown) -> Option<String> {
+    let key = spec.cluster.as_deref().filter(|_| shown.dependence == Dependence::Key)?;
+    let size = shown.clusters;
+    Some(if size <= 1.0 {
+        format!("no two answers come together by `{key}`")
+    } else {
+        format!(
+            "up to {size:.0} answers come together by `{key}`: evidence is divided by {size:.0}"
+        )
+    })
+}
+
 /// Where the harm sits: `country=BR holds 94 % of the change against the primary`.
 #[must_use]
 pub fn place(worst: &WorstSegment) -> String {
@@ -168,6 +182,10 @@ pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<
     if let Some(worst) = shown.segments.first().filter(|worst| worst.named) {
         text.push_str("; ");
         text.push_str(&place(worst));
+    }
+    if let Some(clusters) = clusters(spec, shown) {
+        text.push_str("; ");
+        text.push_str(&clusters);
     }
     if let Some(weaker) = weaker {
         text.push_str("; ");

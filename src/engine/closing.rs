@@ -238,6 +238,7 @@ impl Comparison {
         let counted = tally.finish();
         pane.tallies = counted.tallies;
         pane.examples = counted.examples;
+        pane.clusters = counted.clusters;
         pane.partial = counted.partial || self.may_lack(start);
         pane
     }

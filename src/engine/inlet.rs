@@ -17,6 +17,7 @@ use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use crate::tally::held::Held;
 use crate::vitals::VitalsCounter;
+use crate::vitals::keys::Keys;
 use crate::vitals::recent::Recent;
 
 /// Resume points are kept once per this much event time.
@@ -135,7 +136,11 @@ impl Inlet {
             freed: Freed::default(),
             held: Held::new(times),
             side: BTreeMap::new(),
-            vitals: VitalsCounter::new(&spec.dimensions, Recent::new(times, most), vitals),
+            vitals: VitalsCounter::new(
+                &spec.dimensions,
+                (Recent::new(times, most), Keys::new(times, most)),
+                vitals,
+            ),
             bounds: VecDeque::from([Bound {
                 reached: from.max,
                 passed: from.max,

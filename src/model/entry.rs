@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::{Buckets, Unreadable};
+use super::cluster::ClusterSize;
 use super::loss::{Lack, Loss};
 use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
@@ -175,6 +176,8 @@ pub struct Pane {
     /// Under "" stand answers whose record names no version, and primaries without the candidate's answer;
     /// under `OTHER` what is beyond `VERSIONS_MAX`.
     pub tallies: BTreeMap<String, BTreeMap<Segment, Tally>>,
+    /// How large the clusters of each arm are that count as evidence, the primary's first.
+    pub clusters: [ClusterSize; 2],
     /// Requests to look at.
     pub examples: Examples,
     /// Offsets of each arm's records that belong to this pane: (first, last), if any, and if they lie in one
@@ -197,6 +200,7 @@ impl Pane {
             primary: Buckets::default(),
             candidate: Buckets::default(),
             tallies: BTreeMap::new(),
+            clusters: [ClusterSize::default(); 2],
             examples: Examples::default(),
             offsets: [None; 2],
             version: None,
@@ -219,6 +223,9 @@ impl Pane {
         for (version, tallies) in &other.tallies {
             merge_tallies(self.tallies.entry(version.clone()).or_default(), tallies);
         }
+        for (mine, theirs) in self.clusters.iter_mut().zip(other.clusters) {
+            mine.merge(theirs);
+        }
         self.merge_rest(other);
     }
 
@@ -226,6 +233,9 @@ impl Pane {
     pub fn merge_total(&mut self, other: &Self) {
         for tallies in other.tallies.values() {
             merge_tallies(self.tallies.entry(String::new()).or_default(), tallies);
+        }
+        for (mine, theirs) in self.clusters.iter_mut().zip(other.clusters) {
+            mine.raise(theirs);
         }
         self.merge_rest(other);
     }
@@ -337,6 +347,8 @@ pub struct ArmVitals {
     /// By model version (the empty text where the record says none; at most `VERSIONS_MAX`, more stand under
     /// `OTHER`), then by segment: only declared values, and everything.
     pub counts: BTreeMap<String, BTreeMap<Segment, VitalCounts>>,
+    /// How large the clusters are that the counted ones belong to, each with all of its pane so far.
+    pub clusters: ClusterSize,
     /// Ids of failed requests.
     pub failed: Vec<String>,
     /// Ids of requests without a usable prediction.

@@ -83,6 +83,31 @@ pub struct Shown {
     pub old: bool,
     /// Evidence was divided by this, because events come in clusters; 1 where they don't.
     pub clusters: f64,
+    /// What that was learnt from.
+    pub dependence: Dependence,
+}
+
+/// From what is known by how much evidence is divided because events come together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Dependence {
+    /// It isn't divided.
+    None,
+    /// From how much events scattered from look to look.
+    Estimated,
+    /// From the pipeline's cluster key: the size of the largest one.
+    Key,
+}
+
+impl Dependence {
+    /// The word in signals.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Estimated => "estimated",
+            Self::Key => "key",
+        }
+    }
 }
 
 /// What the error of a decision is stated as.

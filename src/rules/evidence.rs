@@ -8,9 +8,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::clusters::Clusters;
+use super::clusters::{Clusters, Discount};
 use super::history::Step;
-use crate::model::finding::Bound;
+use crate::model::cluster::ClusterSize;
+use crate::model::finding::{Bound, Dependence};
 use crate::model::time::Span;
 use crate::stats::block_min::BlockMin;
 use crate::stats::change_prior::ChangePrior;
@@ -41,8 +42,8 @@ pub(super) struct Evidence {
     clusters: Clusters,
     /// The most that one look adds: nothing is shown by less than so many looks.
     most_of_look: f64,
-    /// The divisor that the last look was weighed with.
-    divisor: f64,
+    /// The divisor that the last look was weighed with, and what it was learnt from.
+    divisor: (f64, Dependence),
     /// Looks since the primary was last seen.
     alone: u32,
     looks_per_minute: u32,
@@ -95,18 +96,27 @@ impl Evidence {
             either: [Sr::default(), Sr::default()],
             clusters: Clusters::new(look, trust.clusters),
             most_of_look: trust.most_of_look,
-            divisor: 1.0,
+            divisor: (1.0, Dependence::None),
             alone: 0,
             looks_per_minute: minute,
         }
     }
 
-    /// Weighs a look; `discordant` are the pairs in which only the candidate, and only the primary shows the event.
-    pub(super) fn advance(&mut self, step: &Step, discordant: Option<(u64, u64)>) {
+    /// Weighs a look; `discordant` are the pairs in which only the candidate, and only the primary shows the event,
+    /// `sizes` how large the clusters of both arms are.
+    pub(super) fn advance(
+        &mut self,
+        step: &Step,
+        discordant: Option<(u64, u64)>,
+        sizes: [ClusterSize; 2],
+    ) {
         let Step { candidate, primary, .. } = step;
+        self.clusters.see(sizes);
         self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
         if candidate.total != 0 {
-            self.divisor = self.clusters.divisor();
+            let discount = self.clusters.discount([primary.total != 0, true]);
+            let Discount { divisor, most_of_look, dependence } = discount;
+            self.divisor = (divisor, dependence);
             let against = match discordant {
                 Some((ours, theirs)) => kernel::paired_increment(ours, theirs),
                 None => kernel::increment(
@@ -117,11 +127,11 @@ impl Evidence {
                 .unwrap_or_default(),
             };
             // A smaller e-value is one, too.
-            let most = self.most_of_look.min(self.clusters.most_of_look());
-            let against = tempered(&against, self.divisor).map(|log| log.min(most));
+            let most = self.most_of_look.min(most_of_look);
+            let against = tempered(&against, divisor).map(|log| log.min(most));
             let rate = |grid: &RateGrid| {
                 let increment = grid.increment(candidate.events, candidate.total);
-                tempered(&increment, self.divisor).map(|log| log.min(most))
+                tempered(&increment, divisor).map(|log| log.min(most))
             };
             match &self.null {
                 Null::Limit(grid) => self.own.advance_alone(&rate(grid)),
@@ -136,7 +146,7 @@ impl Evidence {
             };
         }
         if let (Null::LimitOrPrimary(grid), true) = (&self.null, primary.total != 0) {
-            let divisor = self.clusters.divisor();
+            let Discount { divisor, .. } = self.clusters.discount([true, false]);
             let rate = tempered(&grid.increment(primary.events, primary.total), divisor);
             self.either[1].advance(&rate);
         }
@@ -158,8 +168,8 @@ impl Evidence {
         })
     }
 
-    /// By what evidence is divided now.
-    pub(super) const fn divisor(&self) -> f64 {
+    /// By what evidence is divided now, and what that was learnt from.
+    pub(super) const fn divisor(&self) -> (f64, Dependence) {
         self.divisor
     }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::bucket::Buckets;
+use crate::model::cluster::ClusterSize;
 use crate::model::entry::{Pane, VitalCounts};
 use crate::model::finding::Share;
 use crate::model::rule::Metric;
@@ -29,6 +30,8 @@ pub enum Seen<'a> {
         candidate: &'a ByVersion<VitalCounts>,
         /// Records of the candidate that couldn't be read.
         unreadable: u64,
+        /// How large the clusters of each arm are, the primary's first.
+        clusters: [ClusterSize; 2],
     },
     /// A closed pane.
     Pane(&'a Pane),
@@ -104,6 +107,17 @@ impl<'a> Look<'a> {
         let elsewhere = undecodable.saturating_sub(known) + quarantined + late;
         let missing = missing.saturating_sub(sum(|tally| tally.orphans) + elsewhere);
         Share { events: missing, total: sum(|tally| tally.primary.requests) }
+    }
+
+    /// How large the clusters are that a rule's events come in, the primary's first. A record that can't be read tells
+    /// no key, and what loses records knows none.
+    #[must_use]
+    pub fn clusters(&self, metric: Metric) -> [ClusterSize; 2] {
+        match (metric, self.seen) {
+            (Metric::UnreadableRate | Metric::MissingRate, _) => Default::default(),
+            (_, Seen::Vitals { clusters, .. }) => clusters,
+            (_, Seen::Pane(pane)) => pane.clusters,
+        }
     }
 
     /// Pairs in which only the candidate does what the rule is about, and in which only the primary does, where

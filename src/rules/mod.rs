@@ -9,6 +9,7 @@ pub mod deal;
 mod evidence;
 pub mod grammar;
 mod history;
+mod keyed;
 pub mod look;
 mod observed;
 mod reference;

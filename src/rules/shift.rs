@@ -2,7 +2,7 @@
 //!
 //! In: pairs of both arms' predictions, pane by pane. Out: log evidence, the distance so far. Holds: which classes
 //! have gained is fixed from earlier panes before a pane is scored; null is a class of its own; only answered
-//! pairs count; memory is bounded by the classes that are told apart. Knows nothing of: failed answers, which
+//! pairs count; where a key tells clusters, evidence is divided by the largest one's size; memory is bounded by the classes that are told apart. Knows nothing of: failed answers, which
 //! have their own rule.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::evidence::Weight;
+use super::keyed::Keyed;
 use super::look::Look;
+use crate::model::cluster::ClusterSize;
+use crate::model::finding::Dependence;
 use crate::model::tally::{Flip, Segment, Tally, merge_counts};
 use crate::model::time::{EventTime, Span};
 use crate::stats::change_prior::ChangePrior;
@@ -18,6 +21,7 @@ use crate::stats::grid::log_mean_exp;
 use crate::stats::shift_betting::ShiftBetting;
 use crate::stats::spending::SpendingSr;
 use crate::stats::sr::Sr;
+use crate::stats::tempered::tempered;
 
 /// Panes that are kept to tell since when.
 const PANES: usize = 300;
@@ -28,6 +32,7 @@ pub(super) struct Shift {
     bets: ShiftBetting,
     sr: Sr,
     spending: SpendingSr,
+    keyed: Keyed,
     panes: VecDeque<Moved>,
 }
 
@@ -88,12 +93,19 @@ impl Shift {
             bets: ShiftBetting::exceeds(limit, classes_max)?,
             sr: Sr::default(),
             spending: SpendingSr::new(ChangePrior::of_looks(pane.us().unsigned_abs())),
+            keyed: Keyed::new(pane),
             panes: VecDeque::new(),
         })
     }
 
-    /// Scores a pane's pairs.
-    pub(super) fn add(&mut self, from: EventTime, answered: u64, moved: &BTreeMap<Flip, u64>) {
+    /// Scores a pane's answered pairs, and those that moved; `sizes` is how large the clusters of both arms are.
+    pub(super) fn add(
+        &mut self,
+        from: EventTime,
+        (answered, moved): (u64, &BTreeMap<Flip, u64>),
+        sizes: [ClusterSize; 2],
+    ) {
+        self.keyed.see(sizes);
         if answered == 0 {
             return;
         }
@@ -101,14 +113,25 @@ impl Shift {
             moved.iter().map(|((ours, theirs), n)| (ours.as_str(), theirs.as_str(), *n));
         let same = answered.saturating_sub(moved.values().sum());
         let scored = self.bets.pane(differing, same);
-        self.sr.advance(&scored.increment);
-        self.spending.advance(&scored.increment);
+        let increment = tempered(&scored.increment, self.divisor().0);
+        self.sr.advance(&increment);
+        self.spending.advance(&increment);
         let scores = Scores { plus: scored.plus, minus: scored.minus, zero: scored.zero };
         if self.panes.len() == PANES {
             self.panes.pop_front();
         }
-        let log = log_mean_exp(&scored.increment);
+        let log = log_mean_exp(&increment);
         self.panes.push_back(Moved { since: from, log, scores });
+    }
+
+    /// By what evidence is divided now: bets on pairs are only where a key tells which come together.
+    pub(super) fn divisor(&self) -> (f64, Dependence) {
+        #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
+        match (self.keyed.known([true, true]), self.keyed.largest()) {
+            (_, 0) => (1.0, Dependence::None),
+            (Some(largest), _) => (largest as f64, Dependence::Key),
+            (None, seen) => (seen as f64, Dependence::Estimated),
+        }
     }
 
     pub(super) fn weight(&self, thresholds: (f64, f64)) -> Weight {

@@ -16,7 +16,7 @@ use super::observed::{Crossed, Observed};
 use super::reference::Reference;
 use super::shift::{self, Shift};
 use super::sight::Sight;
-use crate::model::finding::{Basis, Bound, Finding, Share, Shown};
+use crate::model::finding::{Basis, Bound, Dependence, Finding, Share, Shown};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
@@ -282,13 +282,14 @@ impl Watch {
             }
             Claim::Shift(shift) => {
                 let (answered, moved) = shift::pairs(look, &self.segment);
-                shift.add(look.from, answered, &moved);
+                shift.add(look.from, (answered, &moved), look.clusters(rule.metric));
                 let weight = shift.weight(thresholds);
                 self.history.push(step);
                 weight.is_shown().then(|| self.show_shift(rule, look, weight)).flatten()
             }
             Claim::Share(evidence) => {
-                evidence.advance(&step, look.discordant(rule.metric, &self.segment));
+                let discordant = look.discordant(rule.metric, &self.segment);
+                evidence.advance(&step, discordant, look.clusters(rule.metric));
                 let (own, shared) = (evidence.own(thresholds), evidence.shared(thresholds.1));
                 self.history.push(step);
                 if self.shown.is_some() {
@@ -358,9 +359,9 @@ impl Watch {
         if since.candidate.events < EVENTS_MIN {
             return None;
         }
-        let divisor = match &self.claim {
+        let (clusters, dependence) = match &self.claim {
             Claim::Share(evidence) => evidence.divisor(),
-            Claim::Shift(_) | Claim::Observed(_) => 1.0,
+            Claim::Shift(_) | Claim::Observed(_) => (1.0, Dependence::None),
         };
         Some(Shown {
             at: look.to,
@@ -376,7 +377,8 @@ impl Watch {
             segments: since.worst_segments(),
             shared_cause: shared,
             old: since.is_old(),
-            clusters: divisor,
+            clusters,
+            dependence,
         })
     }
 
@@ -387,11 +389,14 @@ impl Watch {
             return None;
         }
         let pairs = Share { events: moved.pairs(), total: moved.pairs() };
+        let (clusters, dependence) = shift.divisor();
         Some(Shown {
             log_evidence: weight.log_evidence,
             log_threshold: weight.log_threshold,
             bound: weight.bound,
             candidate_value: moved.distance(),
+            clusters,
+            dependence,
             ..self.plain(look, moved.since, pairs)
         })
     }
@@ -427,6 +432,7 @@ impl Watch {
             shared_cause: false,
             old: 0.5 < look.old,
             clusters: 1.0,
+            dependence: Dependence::None,
         }
     }
 }

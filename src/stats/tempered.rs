@@ -21,6 +21,7 @@ pub fn tempered(increment: &[f64; 7], divisor: f64) -> [f64; 7] {
 mod tests {
     use super::tempered;
     use crate::stats::grid::{RateGrid, log_mean_exp};
+    use crate::stats::shift_betting::ShiftBetting;
     use proptest::prelude::{prop_assert, proptest};
 
     #[test]
@@ -53,6 +54,30 @@ mod tests {
                 }
                 let log = log_mean_exp(&tempered(&grid.increment(events, total), 5.0));
                 mean += weight * log.exp();
+            }
+            prop_assert!(mean <= 1.0 + 1e-9, "{mean}");
+        }
+
+        /// The same of pairs that move together or not at all, no more of them than the limit allows.
+        #[test]
+        fn the_mean_over_clusters_of_pairs_is_at_most_one(
+            limit in 0.05_f64..0.9,
+            part in 0.0_f64..=1.0,
+            sizes in proptest::collection::vec(1_u64..6, 1..8),
+        ) {
+            let moves = limit * part;
+            let mut mean = 0.0;
+            for moved in 0..1_u32 << sizes.len() {
+                let mut bets = ShiftBetting::exceeds(limit, 4).expect("a limit");
+                bets.pane([("a", "b", 3)], 7);
+                let (mut weight, mut pairs, mut same) = (1.0, 0, 0);
+                for (at, size) in sizes.iter().enumerate() {
+                    let moves_now = moved >> at & 1 == 1;
+                    weight *= if moves_now { moves } else { 1.0 - moves };
+                    *(if moves_now { &mut pairs } else { &mut same }) += size;
+                }
+                let scored = bets.pane([("a", "b", pairs)], same);
+                mean += weight * log_mean_exp(&tempered(&scored.increment, 5.0)).exp();
             }
             prop_assert!(mean <= 1.0 + 1e-9, "{mean}");
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::model::cluster::ClusterKey;
 use crate::model::key::{Key, Place, Worth, hash_of, short};
 use crate::model::observation::{Answer, DIMENSIONS_MAX, Observation};
 use crate::model::time::EventTime;
@@ -27,6 +28,8 @@ struct HeldPane {
     records: Vec<Record>,
     text: String,
     words: Words,
+    /// By number of the record; empty where none has a key, and short where the last ones have none.
+    clusters: Vec<Option<ClusterKey>>,
 }
 
 /// One observation, text by reference.
@@ -90,6 +93,10 @@ impl Held {
         let version = pane.words.intern(observation.model_version.as_deref().unwrap_or_default());
         let latency = observation.latency_us.and_then(|us| u32::try_from(us).ok());
         let (text_at, text_len) = pane.keep(&observation.request_id);
+        if observation.cluster.is_some() {
+            pane.clusters.resize(pane.records.len(), None);
+            pane.clusters.push(observation.cluster);
+        }
         pane.records.push(Record {
             id,
             time: observation.time,
@@ -214,6 +221,7 @@ impl HeldPane {
             + self.text.capacity()
             + self.words.text.capacity()
             + self.words.spans.capacity() * 8
+            + self.clusters.capacity() * size_of::<ClusterKey>()
     }
 }
 
@@ -229,7 +237,8 @@ impl<'h> Slice<'h> {
     pub fn view(&self, place: Place) -> Option<View<'h>> {
         let (pane, feed) = *self.panes.get(place.pane as usize)?;
         let record = pane.records.get(place.index as usize)?;
-        Some(View { pane, record, feed, at: place.pane })
+        let cluster = pane.clusters.get(place.index as usize).copied().flatten();
+        Some(View { pane, record, feed, at: place.pane, cluster })
     }
 }
 
@@ -240,6 +249,7 @@ pub struct View<'h> {
     record: &'h Record,
     feed: u8,
     at: u32,
+    cluster: Option<ClusterKey>,
 }
 
 /// A word and the number that stands for it within its pane.
@@ -277,6 +287,12 @@ impl<'h> View<'h> {
     #[must_use]
     pub const fn feed(&self) -> u8 {
         self.feed
+    }
+
+    /// Which records it comes together with, if that is known.
+    #[must_use]
+    pub const fn cluster(&self) -> Option<ClusterKey> {
+        self.cluster
     }
 
     /// Offset in its partition.

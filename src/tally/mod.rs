@@ -16,6 +16,7 @@ use std::collections::btree_map::Entry;
 
 use hashbrown::HashMap;
 
+use crate::model::cluster::{ClusterKey, ClusterSize};
 use crate::model::entry::{EXAMPLES_MAX, Examples, offer_lowest, offer_slowest};
 use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::spec::{BoundedSet, Dimension, PipelineSpec};
@@ -45,6 +46,8 @@ pub struct PaneTally {
     classes: Names,
     class_of_word: HashMap<(bool, u32, u32), u32>,
     examples: Examples,
+    /// Keys of what is counted, by arm: no more than the pane has records.
+    clusters: [Vec<ClusterKey>; 2],
 }
 
 /// Segments of one observation by number, everything first.
@@ -57,6 +60,8 @@ pub struct Counted {
     pub tallies: BTreeMap<String, BTreeMap<Segment, Tally>>,
     /// Requests to look at.
     pub examples: Examples,
+    /// How large the clusters of each arm are, the primary's first.
+    pub clusters: [ClusterSize; 2],
     /// Some names had to stand under `__other__` although nothing was declared.
     pub partial: bool,
 }
@@ -88,12 +93,15 @@ impl PaneTally {
             classes: Names::default(),
             class_of_word: HashMap::new(),
             examples: Examples::default(),
+            clusters: Default::default(),
         }
     }
 
     /// Counts a pair; `agrees` is `None` where the two can't be compared.
     pub fn add_pair(&mut self, primary: View<'_>, candidate: View<'_>, agrees: Option<bool>) {
         let halves = (self.half(true, primary), self.half(false, candidate));
+        self.clusters[0].extend(primary.cluster());
+        self.clusters[1].extend(candidate.cluster());
         let (ours, theirs) = (halves.0.failed, halves.1.failed);
         self.illustrate(candidate, agrees);
         let (from, to) = (halves.0.category, halves.1.category);
@@ -120,6 +128,7 @@ impl PaneTally {
     /// Counts a primary without the candidate's answer.
     pub fn add_unmatched(&mut self, primary: View<'_>, unreadable: bool) {
         let half = self.half(true, primary);
+        self.clusters[0].extend(primary.cluster());
         offer_lowest(&mut self.examples.unmatched, primary.hash(), primary.request_id());
         self.each_slot(NO_VERSION, true, primary, |slot, bins| {
             slot.primary.add(half, bins);
@@ -131,6 +140,7 @@ impl PaneTally {
     /// Counts a candidate's answer without primary.
     pub fn add_orphan(&mut self, candidate: View<'_>) {
         let half = self.half(false, candidate);
+        self.clusters[1].extend(candidate.cluster());
         self.illustrate(candidate, None);
         let version = self.versions.place(candidate.version_word());
         self.each_slot(version, false, candidate, |slot, bins| {
@@ -146,6 +156,7 @@ impl PaneTally {
         if must {
             self.slots.iter_mut().take(self.used).for_each(Slot::clear);
             self.examples = Examples::default();
+            self.clusters.iter_mut().for_each(Vec::clear);
             self.forget();
         }
         must
@@ -175,6 +186,10 @@ impl PaneTally {
             }
         }
         counted.examples = std::mem::take(&mut self.examples);
+        for (size, keys) in counted.clusters.iter_mut().zip(&mut self.clusters) {
+            *size = ClusterSize::of(keys);
+            keys.clear();
+        }
         self.forget();
         self.versions.clear();
         counted

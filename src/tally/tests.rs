@@ -224,3 +224,43 @@ fn keeping_names_makes_no_shift_between_equal_arms() {
     let (ours, theirs) = (share(&sum.primary), share(&sum.candidate));
     assert!((ours - theirs).abs() < 0.015, "{ours} and {theirs} of equal arms stand under others");
 }
+
+#[test]
+fn clusters_are_counted_by_arm_and_a_recount_counts_nothing_twice() {
+    let key = ClusterKey::of;
+    let (mut primary, mut candidate) = (Held::new(ten()), Held::new(ten()));
+    for n in 0..24_i64 {
+        let id = format!("r{n}");
+        let version = Some(format!("v{}", n % 12).into());
+        let ours = Observation { cluster: key(""), ..observation(&id, "ok", "BR") };
+        let theirs = Observation {
+            model_version: version,
+            cluster: if n < 5 {
+                key("b1")
+            } else if n < 20 {
+                None
+            } else {
+                key("b2")
+            },
+            ..observation(&id, "ok", "BR")
+        };
+        primary.insert(n, hash_of(&id), &ours);
+        candidate.insert(n, hash_of(&id), &theirs);
+    }
+    let (mut ours, mut theirs): (Vec<Key>, Vec<Key>) = Default::default();
+    let all = (EventTime::from_us(0), EventTime::from_us(10));
+    let (mut p, mut c) = (Slice::default(), Slice::default());
+    primary.slice(all, 0, &mut ours, &mut p);
+    candidate.slice(all, 0, &mut theirs, &mut c);
+    let mut tally = tally(10);
+    for recount in [true, false] {
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            let views = (p.view(ours.place), c.view(theirs.place));
+            tally.add_pair(views.0.expect("it is held"), views.1.expect("it is held"), Some(true));
+        }
+        assert_eq!(tally.must_recount(), recount);
+    }
+    let sizes = tally.finish().clusters.map(|size| (size.largest, size.unknown));
+    assert_eq!(sizes, [(0, 0), (5, 0)]);
+    assert_eq!(tally.finish().clusters, [ClusterSize::default(); 2], "the next pane begins anew");
+}

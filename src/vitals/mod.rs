@@ -4,8 +4,10 @@
 //! `ArmVitals` since the last flush. Holds: a record is counted once however often it is read, because one
 //! is counted only if the record with which it passed lies at or after the logged end, and a re-read lets it
 //! pass with the same; what is late, overridden or a copy never gets to the counts; model versions are told
-//! apart, and of segment values the declared ones. Knows nothing of: the other arm, the clock itself.
+//! apart, and of segment values the declared ones; a cluster is told with all of its pane so far. Knows nothing of:
+//! the other arm, the clock itself.
 
+pub mod keys;
 pub mod recent;
 
 use std::collections::BTreeMap;
@@ -14,6 +16,7 @@ use hashbrown::HashMap;
 
 use crate::model::arm::Assignment;
 use crate::model::bucket::Unreadable;
+use crate::model::cluster::ClusterSize;
 use crate::model::entry::{
     ArmVitals, SAMPLE_MAX, SampledId, VERSIONS_MAX, VitalCounts, offer_slowest,
 };
@@ -22,6 +25,7 @@ use crate::model::spec::Dimension;
 use crate::model::tally::{OTHER, Segment};
 use crate::model::time::EventTime;
 use crate::stats::histogram::DenseHistogram;
+use keys::Keys;
 use recent::Recent;
 
 /// The most ids of a kind that a second keeps.
@@ -42,6 +46,8 @@ pub struct VitalsCounter {
     /// Where the version stands that was counted last.
     last: usize,
     recent: Recent,
+    keys: Keys,
+    clusters: ClusterSize,
     from: i64,
     to: i64,
     /// Whether what passes now passes with a record that wasn't counted before.
@@ -88,7 +94,7 @@ struct Counts {
 impl VitalsCounter {
     /// Counts from offset `from` on; with the largest one nothing, ever.
     #[must_use]
-    pub fn new(dimensions: &[Dimension], recent: Recent, from: i64) -> Self {
+    pub fn new(dimensions: &[Dimension], (recent, keys): (Recent, Keys), from: i64) -> Self {
         let mut segments = vec![Segment::all()];
         let mut declared = Vec::new();
         for (at, dimension) in dimensions.iter().enumerate() {
@@ -113,6 +119,8 @@ impl VitalsCounter {
             versions: Vec::new(),
             last: 0,
             recent,
+            keys,
+            clusters: ClusterSize::default(),
             from,
             to: from,
             counts_now: false,
@@ -158,9 +166,10 @@ impl VitalsCounter {
         &self.recent
     }
 
-    /// Forgets the ids that passed lately.
+    /// Forgets the ids and keys that passed lately.
     pub fn forget_ids(&mut self) {
         self.recent.clear();
+        self.keys.clear();
     }
 
     /// Counts the record at `offset`, which couldn't be read, for which reason, and what was found.
@@ -183,6 +192,8 @@ impl VitalsCounter {
         }
         let is_override = observation.assignment == Assignment::Override;
         let is_copy = !is_override && self.recent.is_copy(hash, observation.time, before);
+        let of_key = observation.cluster.filter(|_| !is_override && !is_copy);
+        let size = of_key.map(|key| self.keys.add(key, observation.time, before));
         if !self.counts_now {
             return;
         }
@@ -194,6 +205,10 @@ impl VitalsCounter {
         } else if is_copy {
             self.copies += 1;
         } else {
+            if let Some(size) = size {
+                self.clusters.largest = self.clusters.largest.max(size.unwrap_or(1));
+                self.clusters.unknown += u64::from(size.is_none());
+            }
             self.count(observation);
         }
     }
@@ -263,6 +278,7 @@ impl VitalsCounter {
             newest: self.newest.take(),
             oldest: self.oldest.take(),
             counts,
+            clusters: std::mem::take(&mut self.clusters),
             failed: std::mem::take(&mut self.failed),
             null: std::mem::take(&mut self.null),
             slowest: std::mem::take(&mut self.slowest),

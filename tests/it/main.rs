@@ -15,6 +15,7 @@ mod changes;
 mod changes_of_log;
 #[cfg(feature = "shell")]
 mod cli;
+mod clusters;
 mod config;
 mod loss;
 #[cfg(feature = "shell")]

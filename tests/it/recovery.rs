@@ -91,6 +91,11 @@ pub(crate) fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
                 let country = ["BR", "DE", "XX"][rng.below(3) as usize];
                 let id = format!("r{}", if rng.chance(2) { n / 2 } else { n * 32 + more as u64 });
                 let mut value = event(&id, stamp as f64, label, rng.below(40) as f64, country);
+                // Retries, and neighbours of a batch; some have no key.
+                if n % 4 != 3 {
+                    let batch = format!("{{\"batch\":\"b{}\",", n / 3);
+                    value = value.replacen('{', &batch, 1);
+                }
                 match rng.below(40) {
                     4..8 => value = value.replacen('{', "{\"model_version\":\"v8\",", 1),
                     0 => value.truncate(20),
@@ -124,6 +129,7 @@ pub(crate) fn inputs(rng: &mut Rng) -> Vec<Vec<(i64, String)>> {
 pub(crate) fn spec() -> PipelineSpec {
     PipelineSpec {
         candidates: vec!["s".into(), "t".into()],
+        cluster: Some("batch".into()),
         time: TimeSpec {
             pane: Span::from_secs(30),
             wait: Span::from_secs(30),

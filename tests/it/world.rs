@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parallax::engine::evaluator::{self, Evaluator, Rows};
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::bucket::Unreadable;
+use parallax::model::cluster::ClusterSize;
 use parallax::model::entry::{ArmVitals, Entry, VitalCounts, Weighing};
 use parallax::model::feeds::Feeds;
 use parallax::model::notice::Notice;
@@ -265,6 +266,8 @@ pub(crate) struct Counted {
     pub(crate) overrides: u64,
     pub(crate) copies: u64,
     pub(crate) late: u64,
+    /// The largest cluster, whatever second it was told in.
+    clusters: ClusterSize,
     newest: Option<EventTime>,
     to: i64,
     /// How often offsets were left out or taken twice.
@@ -288,6 +291,7 @@ impl Counted {
         self.overrides += arm.overrides;
         self.copies += arm.copies;
         self.late += arm.late;
+        self.clusters.raise(arm.clusters);
         self.newest = self.newest.max(arm.newest);
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::diagnose::ArmSecond;
 use crate::model::bucket::Unreadable;
+use crate::model::cluster::ClusterSize;
 use crate::model::entry::{
     ArmVitals, EXAMPLES_MAX, Examples, SampledId, VitalCounts, Vitals, offer_slowest,
 };
@@ -49,6 +50,8 @@ pub(super) struct ArmCut {
     pub(super) sample: Vec<(u32, SampledId)>,
     pub(super) examples: Examples,
     pub(super) version: Option<String>,
+    /// By task and input, the largest of all its seconds.
+    clusters: BTreeMap<(u32, u8), ClusterSize>,
 }
 
 /// The most sampled ids of an arm that a cut keeps.
@@ -80,6 +83,13 @@ impl ArmCut {
         })
     }
 
+    /// How large its clusters are: each input of each task may hold a part of one.
+    pub(super) fn clusters(&self) -> ClusterSize {
+        let mut sum = ClusterSize::default();
+        self.clusters.values().for_each(|size| sum.merge(*size));
+        sum
+    }
+
     /// The share of it that was older than a minute when it was read.
     #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
     pub(super) fn old_share(&self) -> f64 {
@@ -109,6 +119,9 @@ impl ArmCut {
         self.late += more.late;
         for (mine, theirs) in self.carries.iter_mut().zip(more.carries) {
             *mine += theirs;
+        }
+        if more.clusters != ClusterSize::default() {
+            self.clusters.entry((task, input)).or_default().raise(more.clusters);
         }
         self.merge_sample(task, &more.sample);
         // Rank stands in for the hash: the first of the first task come first.

@@ -132,6 +132,7 @@ impl Rollout {
                 primary: &primary.counts,
                 candidate: &candidate.counts,
                 unreadable: candidate.unreadable.values().sum(),
+                clusters: [primary.clusters(), candidate.clusters()],
             },
             from: cut.from,
             to: cut.to,

@@ -91,7 +91,12 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     .into();
     let primary = [("m1".to_owned(), of(counts(104, 1)))].into();
     let look = Look {
-        seen: Seen::Vitals { primary: &primary, candidate: &candidate, unreadable: 6 },
+        seen: Seen::Vitals {
+            primary: &primary,
+            candidate: &candidate,
+            unreadable: 6,
+            clusters: Default::default(),
+        },
         from: EventTime::from_us(0),
         to: EventTime::from_us(1),
         version: "v9",

@@ -164,6 +164,10 @@ fn value(rng: &mut Rng, id: &str, stamp: i64, (input, spoilt): (usize, bool)) ->
     let latency = rng.below(40) as f64 * if spoilt { 20.0 } else { 1.0 };
     let country = ["BR", "DE", "XX"][rng.index(3)];
     let mut value = event(id, stamp as f64, label, latency, country);
+    // Two neighbours are a batch.
+    let batch = id.trim_start_matches('r').parse::<i64>().unwrap_or_default() / 2;
+    let named = format!("\"batch\":{batch},\"event_time\"");
+    value = value.replacen("\"event_time\"", &named, 1);
     match rng.below(50) {
         0 => value.truncate(20),
         1 => value = value.replace("\"latency_ms\":", "\"latency_ms\":-1e"),

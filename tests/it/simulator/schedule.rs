@@ -56,6 +56,7 @@ fn spec() -> PipelineSpec {
     let latency = Metric::Latency { rank: 90_000 };
     PipelineSpec {
         candidates: vec!["s".into(), "t".into()],
+        cluster: Some("batch".into()),
         time: TimeSpec {
             pane: Span::from_secs(10),
             wait: Span::from_secs(10),
