@@ -146,6 +146,11 @@ fn failing(fails: f64, cluster: u64) -> Chances {
     Chances { fails, cluster, ..Chances::HEALTHY }
 }
 
+/// The same, and a key of the records tells which come together.
+fn keyed(fails: f64, cluster: u64) -> Chances {
+    Chances { keyed: true, ..failing(fails, cluster) }
+}
+
 fn within(second: i64, from: i64, length: i64) -> bool {
     (from..from + length).contains(&second)
 }
@@ -200,6 +205,12 @@ fn clusters() -> Vec<Scenario> {
             Weather { candidate: failing(fails, 1), ..Weather::FAIR }
         }),
         healthy("failures in twenties at 1 %, both", |_, _| Weather::both(failing(0.01, 20))),
+        healthy("failures in twenties at the limit, both, with a cluster key", |_, _| {
+            Weather::both(keyed(0.05, 20))
+        }),
+        healthy("failures in twenties at the limit, candidate, with a cluster key", |_, _| {
+            Weather { primary: keyed(0.01, 1), candidate: keyed(0.05, 20), ..Weather::FAIR }
+        }),
         healthy("failures in twenties at 1 %, candidate", |_, _| Weather {
             candidate: failing(0.01, 20),
             ..Weather::FAIR
@@ -328,5 +339,12 @@ fn sick_ones() -> Vec<Scenario> {
             weather.primary.fails = 0.06;
             weather.candidate.fails = 0.12;
         }),
+        Scenario {
+            shape: Shape::Seconds(Box::new(|second, _| Weather {
+                candidate: keyed(if second < 1200 { 0.01 } else { 0.6 }, 20),
+                ..Weather::both(keyed(0.01, 20))
+            })),
+            ..sick("sick: errors 1 to 60 %, in twenties with a cluster key", 2, ["-"; 3], |_| {})
+        },
     ]
 }

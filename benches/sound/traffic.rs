@@ -14,6 +14,8 @@ pub(crate) struct Arm {
     pub(crate) failed: u64,
     pub(crate) null: u64,
     pub(crate) latency: CoarseLatency,
+    /// The most records of one cluster key; 0 without keys.
+    pub(crate) largest: u64,
 }
 
 /// What both did.
@@ -38,6 +40,8 @@ pub(crate) struct Chances {
     pub(crate) fails: f64,
     /// Failures come in so many at once.
     pub(crate) cluster: u64,
+    /// A key of the records tells which come together.
+    pub(crate) keyed: bool,
     /// That an answer holds no usable prediction.
     pub(crate) null: f64,
     /// Latencies are multiplied by this.
@@ -45,7 +49,8 @@ pub(crate) struct Chances {
 }
 
 impl Chances {
-    pub(crate) const HEALTHY: Self = Self { fails: 0.01, cluster: 1, null: 0.002, slower: 1.0 };
+    pub(crate) const HEALTHY: Self =
+        Self { fails: 0.01, cluster: 1, keyed: false, null: 0.002, slower: 1.0 };
 }
 
 /// Chances of both arms, and what becomes of the candidate's answers.
@@ -126,6 +131,7 @@ fn arm(rng: &mut Rng, buckets: &Buckets, requests: u64, chances: &Chances) -> Ar
         failed,
         null: rng.binomial(answered, chances.null),
         latency: buckets.draw(rng, answered, chances.slower),
+        largest: if chances.keyed { chances.cluster.min(requests) } else { 0 },
     }
 }
 

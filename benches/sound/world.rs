@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use parallax::config;
 use parallax::engine::evaluator::{Effect, Evaluator, Input};
+use parallax::model::cluster::ClusterSize;
 use parallax::model::entry::{ArmVitals, Closed, Entry, Pane, ResumePoint, VitalCounts, Vitals};
 use parallax::model::row::DecisionRow;
 use parallax::model::spec::PipelineSpec;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     second: i64,
     open: Tally,
     unreadable: u64,
+    /// How large the clusters of both arms are in the open pane.
+    clusters: [ClusterSize; 2],
     closing: VecDeque<Pane>,
     pub(crate) decisions: Vec<DecisionRow>,
     pub(crate) notices: Vec<String>,
@@ -54,6 +57,7 @@ impl World {
             second: 0,
             open: Tally::default(),
             unreadable: 0,
+            clusters: Default::default(),
             closing: VecDeque::new(),
             decisions: Vec::new(),
             notices: Vec::new(),
@@ -80,6 +84,9 @@ impl World {
         self.settle();
         self.open.merge(&tally(second));
         self.unreadable += second.unreadable;
+        for (largest, arm) in self.clusters.iter_mut().zip([&second.primary, &second.candidate]) {
+            largest.raise(clusters(arm));
+        }
         if self.second % PANE == 0 {
             self.close_pane(now.minus(Span::from_secs(PANE)));
         }
@@ -99,6 +106,7 @@ impl World {
         let mut pane = Pane::empty(start);
         let tally = std::mem::take(&mut self.open);
         pane.candidate.undecodable = std::mem::take(&mut self.unreadable);
+        pane.clusters = std::mem::take(&mut self.clusters);
         pane.candidate.paired = tally.paired;
         pane.candidate.alone = tally.orphans;
         pane.primary.paired = tally.paired;
@@ -125,6 +133,10 @@ impl World {
     }
 }
 
+fn clusters(arm: &Arm) -> ClusterSize {
+    ClusterSize { largest: arm.largest, unknown: 0 }
+}
+
 fn vitals(arm: &Arm, second: i64, now: EventTime, unreadable: u64) -> ArmVitals {
     let counts = VitalCounts {
         requests: arm.requests,
@@ -137,6 +149,7 @@ fn vitals(arm: &Arm, second: i64, now: EventTime, unreadable: u64) -> ArmVitals 
         to: second * 1_000_000 + i64::try_from(arm.requests + unreadable).unwrap_or(0),
         newest: (arm.requests != 0).then_some(now),
         counts: [(String::new(), [(Segment::all(), counts)].into())].into(),
+        clusters: clusters(arm),
         ..ArmVitals::default()
     };
     if unreadable != 0 {
