@@ -29,7 +29,7 @@ pub(super) struct Transactions {
     open: BTreeMap<(u32, usize), Open>,
     /// By arm, how long one has to last before somebody is told again.
     next: BTreeMap<usize, Span>,
-    /// Arms of which was told that one hangs.
+    /// Arms of which was told that one hangs, as long as it does.
     hangs: BTreeSet<usize>,
 }
 
@@ -60,6 +60,9 @@ impl Transactions {
         for open in self.open.values() {
             by_arm.entry(spec.feeds.arm(open.input)).or_default().push(open);
         }
+        // Whoever hangs again later is told again.
+        let hangs = |arm: &usize| by_arm.get(arm).is_some_and(|of| of.iter().any(|o| o.hangs));
+        self.hangs.retain(hangs);
         let mut news = Vec::new();
         for (arm, open) in by_arm {
             let Some(since) = open.iter().map(|open| open.since).min() else { continue };
@@ -159,6 +162,22 @@ mod tests {
             "{hangs}"
         );
         assert!(transactions.news(&spec, at(3602), false).is_empty());
+    }
+
+    #[test]
+    fn a_second_transaction_that_hangs_is_named_as_the_first_was() {
+        let (spec, mut transactions) = (spec(), Transactions::default());
+        let mut told = |second, open| {
+            transactions.see(open);
+            transactions.news(&spec, at(second), false).concat()
+        };
+        assert!(told(1000, vec![open(0, 0, true)]).contains("find-hanging"));
+        assert_eq!(told(1001, vec![open(0, 0, true)]), "", "it is the same");
+        assert_eq!(told(1002, Vec::new()), "");
+        assert!(told(2000, vec![open(2, 1100, true)]).contains("v8/2: a transaction is open"));
+        assert_eq!(told(2001, vec![open(2, 2001, false)]), "", "its producer goes on");
+        let second = told(2100, vec![open(2, 2001, true)]);
+        assert!(second.contains("find-hanging"), "{second}");
     }
 
     #[test]
