@@ -61,7 +61,7 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
         "weakened_because": grounds.weaker,
         "shown_at": words::time(shown.at),
         "since": words::time(shown.onset),
-        "since_between": [words::time(shown.onset_between.0), words::time(shown.onset_between.1)],
+        "since_between": shown.onset_between.map(|(first, last)| [words::time(first), words::time(last)]),
         "evidence": {
             "text": words::numbers(spec, rule, shown),
             "candidate": share(rule.metric, shown.candidate, shown.candidate_value),

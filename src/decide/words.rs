@@ -159,14 +159,25 @@ pub fn place(worst: &WorstSegment) -> String {
     format!("{} holds {percent:.0} % {of}", worst.segment)
 }
 
-/// Since when: with the beginnings that the data don't rule out, where they lie apart.
+/// Since when: with the beginnings that the data don't rule out, where they lie apart; where no set of them is known,
+/// about when. Of a rule that reads the point estimate, over which span, and when it was first beyond the limit.
 #[must_use]
-pub fn since(shown: &Shown) -> String {
-    let (first, last) = shown.onset_between;
-    if first == last {
-        return format!("since {}", time(shown.onset));
+pub fn since(rule: &Rule, shown: &Shown) -> String {
+    let onset = shown.onset;
+    if rule.observed {
+        let over = span(rule.observed_over());
+        return format!("over the last {over}, first beyond it at {}", time(onset));
     }
-    format!("since {} ({} to {})", time(shown.onset), clock(first), clock(last))
+    match shown.onset_between {
+        None => {
+            let text = time(onset);
+            format!("since about {}Z", text.get(..19).unwrap_or(&text))
+        }
+        Some((first, last)) if first == last => format!("since {}", time(onset)),
+        Some((first, last)) => {
+            format!("since {} ({} to {})", time(onset), clock(first), clock(last))
+        }
+    }
 }
 
 /// One sentence for people.
@@ -175,7 +186,7 @@ pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<
     let mut text = format!(
         "{} {}: {}; {}",
         rule.text,
-        since(shown),
+        since(rule, shown),
         numbers(spec, rule, shown),
         by_chance(spec, shown)
     );
@@ -197,6 +208,51 @@ pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rule::{Action, Op};
+
+    #[test]
+    fn a_beginning_is_said_as_exactly_as_it_is_known() {
+        let mut rule = Rule {
+            text: "error_rate > 5%".to_owned(),
+            action: Action::Rollback,
+            metric: Metric::ErrorRate,
+            op: Op::Above,
+            value: 0.05,
+            relative: false,
+            at_worst: None,
+            held_for: None,
+            segment: None,
+            observed: false,
+        };
+        let at = |second: i64| EventTime::from_us(43_421_250_000 + second * 1_000_000);
+        let mut shown = Shown {
+            at: at(9),
+            onset: at(0),
+            onset_between: Some((at(0), at(0))),
+            log_evidence: 0.0,
+            log_threshold: 0.0,
+            bound: Bound::Rollout,
+            candidate: Share { events: 1, total: 2 },
+            primary: Share::default(),
+            candidate_value: None,
+            primary_value: None,
+            segments: Vec::new(),
+            shared_cause: false,
+            old: false,
+            clusters: 1.0,
+        };
+        assert_eq!(since(&rule, &shown), "since 1970-01-01T12:03:41.250Z");
+        shown.onset_between = Some((at(-2), at(3)));
+        assert_eq!(since(&rule, &shown), "since 1970-01-01T12:03:41.250Z (12:03:39 to 12:03:44)");
+        shown.onset_between = None;
+        assert_eq!(since(&rule, &shown), "since about 1970-01-01T12:03:41Z");
+        rule.observed = true;
+        rule.held_for = Some(Span::from_secs(300));
+        assert_eq!(
+            since(&rule, &shown),
+            "over the last 5m, first beyond it at 1970-01-01T12:03:41.250Z"
+        );
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -59,8 +59,9 @@ pub struct Shown {
     pub at: EventTime,
     /// Event time at which the harm most likely began.
     pub onset: EventTime,
-    /// The earliest and the latest beginning that the data don't rule out.
-    pub onset_between: (EventTime, EventTime),
+    /// The earliest and the latest beginning that the data don't rule out; `None` where no such set is known: the onset
+    /// is then an estimate and no more.
+    pub onset_between: Option<(EventTime, EventTime)>,
     /// Natural logarithm of the evidence against "the rule isn't true".
     pub log_evidence: f64,
     /// Its threshold.

@@ -141,3 +141,11 @@ pub struct Rule {
     /// The naive reading (`observed:`): may alert, never acts.
     pub observed: bool,
 }
+
+impl Rule {
+    /// The span over which the naive reading reads the point estimate.
+    #[must_use]
+    pub fn observed_over(&self) -> Span {
+        self.held_for.unwrap_or(Span::from_secs(60))
+    }
+}

@@ -1,8 +1,8 @@
 //! The naive reading of a rule: the point estimate against the limit.
 //!
-//! In: looks. Out: whether the limit is crossed now. Holds: judged over the rule's own span (a minute where it names
-//! none), with at least `ENOUGH` observations in it; whoever falls below again is judged anew; no chance is stated,
-//! since none is bounded. Knows nothing of: what follows.
+//! In: looks. Out: whether the limit is crossed now, and which look of the span was beyond it first. Holds: judged over
+//! the rule's own span, with at least `ENOUGH` observations in it; whoever falls below again is judged anew; no chance
+//! is stated, since none is bounded. Knows nothing of: what follows.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,12 +24,18 @@ pub(super) struct Observed {
     limit: f64,
     span: Span,
     begun: Option<EventTime>,
-    looks: VecDeque<(EventTime, EventTime, Share, BTreeMap<Flip, u64>)>,
+    looks: VecDeque<Look>,
 }
+
+/// From, to, and what was seen: a share, and which pairs moved.
+type Look = (EventTime, EventTime, Share, BTreeMap<Flip, u64>);
 
 /// A limit that is crossed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Crossed {
+    /// Where the span begins that was judged.
+    pub(super) from: EventTime,
+    /// Where the first of its looks begins that was beyond the limit by itself.
     pub(super) since: EventTime,
     pub(super) share: Share,
     /// The point estimate.
@@ -37,8 +43,7 @@ pub(super) struct Crossed {
 }
 
 impl Observed {
-    pub(super) fn new(limit: f64, held_for: Option<Span>) -> Self {
-        let span = held_for.unwrap_or(Span::from_secs(60));
+    pub(super) const fn new(limit: f64, span: Span) -> Self {
         Self { limit, span, begun: None, looks: VecDeque::new() }
     }
 
@@ -63,7 +68,7 @@ impl Observed {
         self.begun.get_or_insert(from);
         self.looks.push_back((from, to, share, moved));
         let begins = to.minus(self.span);
-        let is_past = |look: &(EventTime, EventTime, Share, BTreeMap<Flip, u64>)| look.1 <= begins;
+        let is_past = |look: &Look| look.1 <= begins;
         while LOOKS < self.looks.len() || self.looks.front().is_some_and(is_past) {
             self.looks.pop_front();
         }
@@ -80,8 +85,16 @@ impl Observed {
         }
         let (first, last) = (self.looks.front()?, self.looks.back()?);
         let is_whole = self.span <= last.1.since(self.begun?);
-        let point = point(share, &moved).filter(|_| is_whole && ENOUGH <= share.total)?;
-        (self.limit < point).then_some(Crossed { since: first.0, share, point })
+        let all = point(share, &moved).filter(|_| is_whole && ENOUGH <= share.total)?;
+        if all <= self.limit {
+            return None;
+        }
+        // The whole is no further from the limit than the furthest of its parts, so there is one.
+        let is_beyond = |(_, _, share, moved): &&Look| {
+            point(*share, moved).is_some_and(|point| self.limit < point)
+        };
+        let beyond = self.looks.iter().find(is_beyond).unwrap_or(first);
+        Some(Crossed { from: first.0, since: beyond.0, share, point: all })
     }
 }
 
@@ -109,18 +122,20 @@ mod tests {
 
     #[test]
     fn a_point_over_the_whole_span_with_enough_in_it() {
-        let mut observed = Observed::new(0.05, Some(Span::from_secs(20)));
+        let mut observed = Observed::new(0.05, Span::from_secs(20));
         let share = |events| Share { events, total: 10 };
         assert_eq!(observed.add(at(0), at(10), share(10)), None, "not for so long");
         let crossed = observed.add(at(10), at(20), share(10)).expect("crossed");
         assert_eq!((crossed.since, crossed.share.total), (at(0), 20));
         assert!(observed.add(at(20), at(30), share(0)).is_some());
         assert_eq!(observed.add(at(30), at(40), share(0)), None, "it is below again");
+        let crossed = observed.add(at(40), at(50), share(4)).expect("crossed again");
+        assert_eq!((crossed.from, crossed.since), (at(30), at(40)), "the look before wasn't");
     }
 
     #[test]
     fn a_shift_is_a_distance() {
-        let mut observed = Observed::new(0.2, Some(Span::from_secs(10)));
+        let mut observed = Observed::new(0.2, Span::from_secs(10));
         let flip = |count| BTreeMap::from([(("a".to_owned(), "b".to_owned()), count)]);
         assert_eq!(observed.add_pairs((at(0), at(10)), 100, flip(20)), None);
         let crossed = observed.add_pairs((at(10), at(20)), 100, flip(30)).expect("crossed");

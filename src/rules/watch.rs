@@ -30,7 +30,7 @@ mod blind;
 const EVENTS_MIN: u64 = 5;
 /// z of "four times out of five".
 const Z80: f64 = 0.841_621;
-/// Onsets that the data rule out with this error aren't named.
+/// Onsets that the data rule out with this error aren't named; they must be independent for it to hold.
 const ONSET_ERROR: f64 = 0.05;
 
 /// A rule on a basis.
@@ -118,7 +118,7 @@ impl Watch {
         let rule = spec.rules.get(at)?;
         let limit = limit_of(spec, rule)?;
         let claim = if rule.observed {
-            Claim::Observed(Observed::new(limit, rule.held_for))
+            Claim::Observed(Observed::new(limit, rule.observed_over()))
         } else if rule.metric == Metric::PredictionShift {
             Claim::Shift(Shift::new(limit, classes(spec), spec.time.pane)?)
         } else {
@@ -339,14 +339,18 @@ impl Watch {
             self.history.seen().map(|step| (step.candidate.events, step.candidate.total)).collect();
         let grid = RateGrid::exceeds(self.limit)?;
         let time = |at: usize| self.history.seen().nth(at).map_or(look.from, |step| step.from);
-        let (first, point, last) = match OnsetSet::of(&grid, &looks, ONSET_ERROR) {
-            Some(set) => (time(set.first()), time(set.point), time(set.last())),
-            // It rose more than once: since the stretch that speaks most for it.
-            None => {
-                let point = likeliest(&grid, &looks).map_or(look.from, time);
-                (point, point, point)
-            }
+        let (clusters, dependence) = match &self.claim {
+            Claim::Share(evidence) => evidence.divisor(),
+            Claim::Shift(_) | Claim::Observed(_) => (1.0, Dependence::None),
         };
+        // Where events come in clusters, what speaks against a beginning counts for so much less.
+        let error = 2.0 * (ONSET_ERROR / 2.0).powf(clusters);
+        let set = OnsetSet::of(&grid, &looks, error);
+        let between = set.as_ref().map(|set| (time(set.first()), time(set.last())));
+        // Without a set it rose more than once: about since the stretch that speaks most for it.
+        let point = set.map_or_else(|| likeliest(&grid, &looks), |set| Some(set.point));
+        let point = point.map_or(look.from, time);
+        let last = between.map_or(point, |(_, last)| last);
         if let Some(span) = rule.held_for {
             // It has begun so long ago, and it still lasts.
             let lately = look.to.minus(Span::from_us(span.us() / 4));
@@ -359,14 +363,10 @@ impl Watch {
         if since.candidate.events < EVENTS_MIN {
             return None;
         }
-        let (clusters, dependence) = match &self.claim {
-            Claim::Share(evidence) => evidence.divisor(),
-            Claim::Shift(_) | Claim::Observed(_) => (1.0, Dependence::None),
-        };
         Some(Shown {
             at: look.to,
             onset: point,
-            onset_between: (first, last),
+            onset_between: between,
             log_evidence: weight.log_evidence,
             log_threshold: weight.log_threshold,
             bound: weight.bound,
@@ -402,7 +402,7 @@ impl Watch {
     }
 
     fn show_crossed(&self, rule: &Rule, look: &Look<'_>, crossed: &Crossed) -> Shown {
-        let since = self.history.since(crossed.since);
+        let since = self.history.since(crossed.from);
         let value = match rule.metric {
             Metric::PredictionShift => Some(crossed.point),
             metric => since.value(metric, Of::Candidate),
@@ -420,7 +420,7 @@ impl Watch {
         Shown {
             at: look.to,
             onset: since,
-            onset_between: (since, since),
+            onset_between: None,
             log_evidence: 0.0,
             log_threshold: 0.0,
             bound: Bound::None,

@@ -412,6 +412,49 @@ fn what_a_backlog_or_a_shared_cause_showed_is_spent() {
 }
 
 #[test]
+fn an_observed_rule_says_over_which_span_and_when_it_was_first_beyond_it() {
+    let text = "observed: error_rate > 5%";
+    let error_rate = rule(text, Action::Investigate, Metric::ErrorRate, Op::Above, 0.05);
+    let mut world = two_tasks(vec![parallax::model::rule::Rule { observed: true, ..error_rate }]);
+    stream(&mut world, 0, 95, 40, |_, _| {});
+    stream(&mut world, 95, 130, 40, |number, answer| {
+        if number % 4 == 0 {
+            answer.label = "!";
+        }
+    });
+    let shown = &world.decisions[0];
+    let begins = "observed: error_rate > 5% over the last 1m, first beyond it at 2023-11-14T22:14:50.000Z: 6.2 % against 0.0 %, \
+                  150 of 2,400 requests failed; a point estimate";
+    assert!(shown.reason.starts_with(begins), "{}", shown.reason);
+    assert_eq!((shown.onset, shown.time), (at(90.0), at(110.0)));
+}
+
+/// A hundredth fails, one by one or by tens, and from 05:00 on a third.
+#[test]
+fn a_beginning_among_clusters_is_ruled_out_later() {
+    let between = |fails: fn(i64) -> bool| {
+        let error_rate =
+            rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+        let mut world = two_tasks(vec![error_rate]);
+        stream(&mut world, 0, 330, 40, |number, answer| {
+            if (300 * 40 <= number && number % 3 == 0) || fails(number) {
+                answer.label = "!";
+            }
+        });
+        let shown = &world.decisions[0];
+        assert!(at(300.0) < shown.time, "{}", shown.reason);
+        let evidence: serde_json::Value = serde_json::from_str(&shown.evidence).unwrap();
+        let [first, last] =
+            [0, 1].map(|of| evidence["since_between"][of].as_str().unwrap().to_owned());
+        (evidence["evidence"]["divided_for_clusters"].as_f64().unwrap(), first, last)
+    };
+    let alone = between(|number| number % 100 == 0);
+    let by_tens = between(|number| number % 1000 < 10);
+    assert!(alone.0 < by_tens.0, "{alone:?} {by_tens:?}");
+    assert!(by_tens.1 < alone.1 && alone.2 <= by_tens.2, "{alone:?} {by_tens:?}");
+}
+
+#[test]
 fn a_candidate_that_answers_otherwise_is_rolled_back_if_its_rule_says_so() {
     let mut world = two_tasks(vec![rule(
         "match_rate < 95%",
