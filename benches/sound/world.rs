@@ -75,11 +75,14 @@ impl World {
         self.second += 1;
         let now = EventTime::from_us((BEGIN + self.second) * 1_000_000);
         let at = if second.old { now.plus(Span::from_secs(86_400 * 300)) } else { now };
-        let arms = vec![
+        let mut arms = vec![
             vitals(&second.primary, self.second, now, 0),
             vitals(&second.candidate, self.second, now, second.unreadable),
         ];
-        self.entry(&Entry::Vitals(Vitals { arms, at, catching_up: second.old }));
+        for arm in &mut arms {
+            arm.catching_up = second.old;
+        }
+        self.entry(&Entry::Vitals(Vitals { arms, at }));
         self.evaluator.handle(Input::Cut { at, patient: false });
         self.settle();
         self.open.merge(&tally(second));

@@ -216,12 +216,12 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
     }
 }
 
-/// Offsets by input, from (inclusive) and to (exclusive).
+/// Offsets by input, from (inclusive) and to (exclusive), and whether what lay there was old when it was read.
 fn seconds(vitals: &Vitals) -> Value {
     json!({
         "at_us": vitals.at.us(),
         "offsets": vitals.arms.iter().map(|arm| [arm.from, arm.to]).collect::<Vec<_>>(),
-        "catching_up": vitals.catching_up,
+        "catching_up": vitals.arms.iter().map(|arm| arm.catching_up).collect::<Vec<_>>(),
     })
 }
 

@@ -41,8 +41,8 @@ pub struct Task {
     pub(super) comparisons: Vec<Comparison>,
     work: Workspace,
     pub(super) effects: VecDeque<Effect>,
-    /// Age on arrival of the freshest record since the last tick.
-    freshest: Option<Span>,
+    /// By input, age on arrival of the freshest record since the last tick.
+    freshest: Vec<Option<Span>>,
     pub(super) now: EventTime,
     /// Vitals are flushed where an earlier run recorded it, and nowhere else.
     follows: bool,
@@ -126,6 +126,7 @@ impl Task {
         let comparisons = (0_u8..).zip(&spec.candidates);
         let comparisons = comparisons.map(|(number, _)| Comparison::new(number, &spec.feeds));
         let comparisons = comparisons.collect();
+        let freshest = vec![None; spec.inputs()];
         Self {
             decoder: Decoder::new(&spec),
             partition,
@@ -139,7 +140,7 @@ impl Task {
             },
             spec,
             effects: VecDeque::new(),
-            freshest: None,
+            freshest,
             now: EventTime::START,
             follows: false,
             parks: true,
@@ -173,7 +174,7 @@ impl Task {
             }
             Input::Recorded(vitals) => {
                 self.now = vitals.at;
-                self.log_vitals(vitals.catching_up);
+                self.log_vitals(vitals.arms.iter().map(|arm| arm.catching_up));
             }
             Input::Standing { ends, confirmed, needed } => self.stand(ends, confirmed, needed),
             Input::Logged(fact) => {
@@ -308,9 +309,11 @@ impl Task {
         }
         // Not the last one's: slow producers and lagging clocks stand among the others.
         let newest = || records.iter().filter_map(|record| record.timestamp_ms).max();
-        if let Some((now, stamp)) = read_at.and_then(|now| Some((now, newest()?))) {
+        if let Some((now, stamp)) = read_at.and_then(|now| Some((now, newest()?)))
+            && let Some(freshest) = self.freshest.get_mut(input)
+        {
             let age = now.since(EventTime::from_us(stamp.saturating_mul(1000)));
-            self.freshest = Some(self.freshest.map_or(age, |freshest| freshest.min(age)));
+            *freshest = Some(freshest.map_or(age, |known| known.min(age)));
         }
         self.advance();
     }
@@ -353,20 +356,24 @@ impl Task {
     }
 
     pub(super) fn flush_vitals(&mut self) {
-        let catching_up = self.freshest.take().is_some_and(|age| CATCHING_UP < age);
+        let is_old = |age: &mut Option<Span>| age.take().is_some_and(|age| CATCHING_UP < age);
+        let catching_up: Vec<bool> = self.freshest.iter_mut().map(is_old).collect();
         if !self.follows {
             self.log_vitals(catching_up);
         }
     }
 
-    fn log_vitals(&mut self, catching_up: bool) {
+    /// By input, whether what was read since the last flush was old.
+    fn log_vitals(&mut self, catching_up: impl IntoIterator<Item = bool>) {
+        let catching_up = catching_up.into_iter().chain(std::iter::repeat(false));
+        let flush = |(inlet, is_old): (&mut Inlet, bool)| inlet.vitals.flush(is_old);
         let arms: Vec<Option<ArmVitals>> =
-            self.inlets.iter_mut().map(|inlet| inlet.vitals.flush()).collect();
+            self.inlets.iter_mut().zip(catching_up).map(flush).collect();
         if arms.iter().all(Option::is_none) {
             return;
         }
         let arms = arms.into_iter().map(Option::unwrap_or_default).collect();
-        let vitals = Vitals { arms, at: self.now, catching_up };
+        let vitals = Vitals { arms, at: self.now };
         self.effects.push_back(Effect::Append(Entry::Vitals(vitals)));
     }
 

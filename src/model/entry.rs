@@ -362,6 +362,8 @@ pub struct ArmVitals {
     pub carries: [u64; 5],
     /// Ids with the lowest hashes, ascending by hash, at most `SAMPLE_MAX`: both arms sample the same requests.
     pub sample: Vec<SampledId>,
+    /// Even the freshest of the records was older than a minute when it was read: catching up.
+    pub catching_up: bool,
 }
 
 /// A request that both arms sample alike.
@@ -416,8 +418,6 @@ pub struct Vitals {
     pub arms: Vec<ArmVitals>,
     /// Host time at which the second ended (event time in a replay).
     pub at: EventTime,
-    /// The records were older than a minute when they were read: catching up.
-    pub catching_up: bool,
 }
 
 /// By which times a task's owner goes; the last one counts.

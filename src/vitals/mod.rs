@@ -255,8 +255,8 @@ impl VitalsCounter {
         self.last
     }
 
-    /// Takes what was counted since the last flush; `None` if nothing was read.
-    pub fn flush(&mut self) -> Option<ArmVitals> {
+    /// Takes what was counted since the last flush, and was old when it was read or not; `None` if nothing was read.
+    pub fn flush(&mut self, catching_up: bool) -> Option<ArmVitals> {
         if self.from == self.to {
             return None;
         }
@@ -285,6 +285,7 @@ impl VitalsCounter {
             version: Some(std::mem::take(&mut self.version)).filter(|version| !version.is_empty()),
             carries: std::mem::take(&mut self.carries),
             sample: std::mem::take(&mut self.sample),
+            catching_up,
         })
     }
 

@@ -10,6 +10,7 @@
     expect(dead_code, reason = "some of what tests share is used by the shell's tests only")
 )]
 
+mod ages;
 mod changes;
 #[cfg(feature = "shell")]
 mod changes_of_log;

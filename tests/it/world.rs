@@ -132,6 +132,22 @@ impl World {
         self.settle();
     }
 
+    /// The same, stamped with this time and read at another.
+    pub(crate) fn record_read(
+        &mut self,
+        (task, input): (usize, usize),
+        value: &[u8],
+        (stamped, read_at): (EventTime, EventTime),
+    ) {
+        let offset = self.offsets[task][input];
+        self.offsets[task][input] += 1;
+        let timestamp_ms = Some(stamped.us() / 1000);
+        let record = Record { offset, timestamp_ms, key: None, value: Some(value) };
+        let read_at = Some(read_at);
+        self.tasks[task].handle(Input::Records { input, records: &[record], read_at });
+        self.settle();
+    }
+
     /// An input stands at its end, where its last record ended, seen at this time.
     pub(crate) fn stand(&mut self, task: usize, input: usize, confirmed: EventTime) {
         let ends = [(input, self.offsets[task][input])];

@@ -1,8 +1,9 @@
-//! Which of a task's records were a backlog when they were read, by event time.
+//! Which of an input's records were a backlog when they were read, by event time.
 //!
-//! In: a task's vitals, in order. Out: whether what happened at a time was older than a minute when it was read.
+//! In: an input's vitals, in order. Out: whether what happened at a time was older than a minute when it was read.
 //! Holds: it follows from the task's log alone, so who asks at an entry gets the same whoever reads it; at most
-//! `CHANGES_MAX` changes are kept. Knows nothing of: the host's clock.
+//! `CHANGES_MAX` changes are kept. Knows nothing of: the host's clock, other inputs: one that lags alone is compared
+//! with another time of theirs.
 
 use std::collections::VecDeque;
 
@@ -34,9 +35,12 @@ impl Ages {
         self.newest = newest;
     }
 
-    /// Whether what happened at `time` was read late.
-    pub(super) fn is_old(&self, time: EventTime) -> bool {
-        self.changes.iter().rev().find(|(from, _)| *from <= time).is_some_and(|(_, old)| *old)
+    /// Whether what happened at `time` was read late; `None` where nothing was read.
+    pub(super) fn is_old(&self, time: EventTime) -> Option<bool> {
+        // Before the first that is kept it was the other way.
+        let before = self.changes.front().map(|(_, old)| !old);
+        let last = self.changes.iter().rev().find(|(from, _)| *from <= time);
+        last.map(|(_, old)| *old).or(before)
     }
 }
 
@@ -51,16 +55,17 @@ mod tests {
     #[test]
     fn a_backlog_is_old_up_to_where_it_ends() {
         let mut ages = Ages::default();
-        assert!(!ages.is_old(at(5)));
+        assert_eq!(ages.is_old(at(5)), None);
+        let is_old = |ages: &Ages, second| ages.is_old(at(second)) == Some(true);
         ages.note(Some(at(100)), true);
         ages.note(Some(at(200)), true);
-        assert!(ages.is_old(at(150)) && ages.is_old(at(199)));
+        assert!(is_old(&ages, 150) && is_old(&ages, 199));
         ages.note(None, false);
         ages.note(Some(at(150)), false);
-        assert!(ages.is_old(at(200)), "nothing newer came");
+        assert!(is_old(&ages, 200), "nothing newer came");
         ages.note(Some(at(210)), false);
-        assert!(ages.is_old(at(199)), "and it stays so");
-        assert!(!ages.is_old(at(200)));
+        assert!(is_old(&ages, 199), "and it stays so");
+        assert!(!is_old(&ages, 200));
         for n in 3..200 {
             ages.note(Some(at(n * 100)), n % 2 == 0);
         }

@@ -41,7 +41,7 @@ pub(super) struct ArmCut {
     pub(super) overrides: u64,
     pub(super) copies: u64,
     pub(super) late: u64,
-    /// Records read, and those of them that tasks read which were catching up.
+    /// Records read, and those of them that came from inputs that were catching up.
     read: u64,
     read_old: u64,
     /// How many of the records read carry what: see `ArmVitals::carries`.
@@ -97,10 +97,10 @@ impl ArmCut {
     }
 
     /// Adds what one input of a task counted.
-    fn merge(&mut self, task: u32, input: u8, more: &ArmVitals, catching_up: bool) {
+    fn merge(&mut self, task: u32, input: u8, more: &ArmVitals) {
         let read = u64::try_from(more.to - more.from).unwrap_or(0);
         self.read += read;
-        if catching_up {
+        if more.catching_up {
             self.read_old += read;
         }
         for (version, by_segment) in &more.counts {
@@ -172,7 +172,7 @@ impl Cut {
         }
         for (input, more) in (0_u8..).zip(&vitals.arms) {
             let Some(arm) = self.arms.get_mut(feeds.arm(usize::from(input))) else { continue };
-            arm.merge(task, input, more, vitals.catching_up);
+            arm.merge(task, input, more);
             self.newest = self.newest.max(more.newest);
             self.oldest = self.oldest.into_iter().chain(more.oldest).min();
             if more.from < more.to {
@@ -208,7 +208,7 @@ mod tests {
             sample: hashes.map(sampled).collect(),
             ..ArmVitals::default()
         };
-        Vitals { arms: vec![arm], at: EventTime::from_us(1), catching_up: false }
+        Vitals { arms: vec![arm], at: EventTime::from_us(1) }
     }
 
     #[test]

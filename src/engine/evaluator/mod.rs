@@ -277,7 +277,7 @@ impl Evaluator {
     pub fn handle(&mut self, input: Input<'_>) {
         match input {
             Input::Entry { task, position, entry } => {
-                self.state.take_entry(task, position, entry);
+                self.state.take_entry(task, position, entry, &self.spec.feeds);
                 self.command_panes();
                 self.command_times();
             }

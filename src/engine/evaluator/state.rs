@@ -65,20 +65,33 @@ struct BehindRules {
 pub(super) struct TakenPane {
     pub(super) pane: Pane,
     pub(super) offsets: Offsets,
-    /// Its records, and those of them that were older than a minute when they were read.
-    records: (u64, u64),
+    /// By arm, its records, and what of them was older than a minute when it was read.
+    records: [(u64, f64); 2],
 }
 
 impl TakenPane {
     fn empty(start: EventTime) -> Self {
-        Self { pane: Pane::empty(start), offsets: Offsets::new(), records: (0, 0) }
+        Self { pane: Pane::empty(start), offsets: Offsets::new(), records: Default::default() }
     }
 
-    /// The share of its records that were older than a minute when they were read.
+    /// The share of the candidate's records that were older than a minute when they were read; where it has none,
+    /// of the primary's that it didn't answer.
     #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
     pub(super) fn old(&self) -> f64 {
-        let (all, old) = self.records;
-        if all == 0 { 0.0 } else { old as f64 / all as f64 }
+        let [primary, candidate] = self.records;
+        let (all, old) = if candidate.0 == 0 { primary } else { candidate };
+        if all == 0 { 0.0 } else { old / all as f64 }
+    }
+
+    /// Adds a task's part, and how much of each arm's was old.
+    #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
+    fn merge(&mut self, AgedPane { pane, old }: &AgedPane) {
+        self.pane.merge(pane);
+        let counts = [pane.primary.total(), pane.candidate.total()];
+        for ((all, all_old), (count, old)) in self.records.iter_mut().zip(counts.iter().zip(old)) {
+            *all += count;
+            *all_old += *count as f64 * old;
+        }
     }
 }
 
@@ -90,15 +103,41 @@ struct TaskFeed {
     vitals: VecDeque<Vitals>,
     vitals_taken: u64,
     comparisons: Vec<ComparisonFeed>,
-    ages: Ages,
+    /// By input.
+    ages: Vec<Ages>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct ComparisonFeed {
     closed_to: EventTime,
-    /// Each with whether it was older than a minute when it was read: as its task's log had it by then, so that it
-    /// doesn't matter how far ahead of the weighing that is read.
-    panes: VecDeque<(Pane, bool)>,
+    panes: VecDeque<AgedPane>,
+}
+
+/// A closed pane, and by arm how much of what was read of it was older than a minute then: as its task's log had it
+/// when it was closed, so that it doesn't matter how far ahead of the weighing that is read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct AgedPane {
+    pane: Pane,
+    old: [f64; 2],
+}
+
+impl TaskFeed {
+    fn note_ages(&mut self, vitals: &Vitals) {
+        if self.ages.len() < vitals.arms.len() {
+            self.ages.resize_with(vitals.arms.len(), Ages::default);
+        }
+        for (ages, arm) in self.ages.iter_mut().zip(&vitals.arms) {
+            ages.note(arm.newest, arm.catching_up);
+        }
+    }
+
+    /// The share of an arm's inputs that were read late at a time, of those of which something was read.
+    fn old_share(&self, feeds: &Feeds, arm: usize, time: EventTime) -> f64 {
+        let inputs = feeds.of_arm(arm).filter_map(|input| self.ages.get(input)?.is_old(time));
+        let (all, old) =
+            inputs.fold((0, 0), |(all, old), is_old| (all + 1, old + u32::from(is_old)));
+        if all == 0 { 0.0 } else { f64::from(old) / f64::from(all) }
+    }
 }
 
 impl State {
@@ -152,7 +191,8 @@ impl State {
         }
     }
 
-    pub(super) fn take_entry(&mut self, task: u32, position: u64, entry: &Entry) {
+    /// Takes an entry of a task whose inputs are these feeds.
+    pub(super) fn take_entry(&mut self, task: u32, position: u64, entry: &Entry, feeds: &Feeds) {
         let Some(feed) = self.tasks.get_mut(task as usize) else { return };
         if position <= feed.position {
             return;
@@ -167,16 +207,19 @@ impl State {
                 }
             }
             Entry::Vitals(vitals) => {
-                let newest = vitals.arms.iter().filter_map(|arm| arm.newest).max();
-                feed.ages.note(newest, vitals.catching_up);
+                feed.note_ages(vitals);
                 feed.vitals.push_back(vitals.clone());
             }
             Entry::Closed(closed) | Entry::Repeated(closed) => {
-                if let Some(of) = feed.comparisons.get_mut(usize::from(closed.comparison)) {
+                let number = usize::from(closed.comparison);
+                let aged = |pane: &Pane| {
+                    let old = [0, number + 1].map(|arm| feed.old_share(feeds, arm, pane.start));
+                    AgedPane { pane: pane.clone(), old }
+                };
+                let aged: Vec<AgedPane> = closed.panes.iter().map(aged).collect();
+                if let Some(of) = feed.comparisons.get_mut(number) {
                     of.closed_to = of.closed_to.max(closed.to);
-                    let ages = &feed.ages;
-                    let aged = |pane: &Pane| (pane.clone(), ages.is_old(pane.start));
-                    of.panes.extend(closed.panes.iter().map(aged));
+                    of.panes.extend(aged);
                 }
             }
         }
@@ -255,7 +298,7 @@ impl State {
     pub(super) fn has_late(&self, comparison: usize) -> bool {
         let weighed_to = self.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to);
         let first = |feed: &TaskFeed| {
-            let (pane, _) = feed.comparisons.get(comparison)?.panes.front()?;
+            let AgedPane { pane, .. } = feed.comparisons.get(comparison)?.panes.front()?;
             Some(pane.start).filter(|start| *start != EventTime::START)
         };
         self.tasks.iter().filter_map(first).any(|start| start < weighed_to)
@@ -274,20 +317,15 @@ impl State {
         for (number, feed) in (0_u32..).zip(&mut self.tasks) {
             let Some(feed) = feed.comparisons.get_mut(comparison) else { continue };
             let had = missing.iter().find(|(task, _)| *task == number).map_or(to, |(_, had)| *had);
-            while feed.panes.front().is_some_and(|(pane, _)| pane.start < to.min(had)) {
-                let Some((pane, is_old)) = feed.panes.pop_front() else { break };
-                let TakenPane { pane: into, offsets, records } =
-                    merged.entry(pane.start).or_insert_with(|| TakenPane::empty(pane.start));
-                into.merge(&pane);
-                let count = pane.primary.total() + pane.candidate.total();
-                records.0 += count;
-                if is_old {
-                    records.1 += count;
-                }
+            while feed.panes.front().is_some_and(|of| of.pane.start < to.min(had)) {
+                let Some(aged) = feed.panes.pop_front() else { break };
+                let start = aged.pane.start;
+                let into = merged.entry(start).or_insert_with(|| TakenPane::empty(start));
+                into.merge(&aged);
                 let of_arm = |arm| u8::try_from(feeds.of_arm(arm).start).unwrap_or(u8::MAX);
                 let inputs = [0, comparison + 1].map(of_arm);
-                for (input, range) in inputs.into_iter().zip(pane.offsets) {
-                    offsets.extend(range.map(|range| ((number, input), range)));
+                for (input, range) in inputs.into_iter().zip(aged.pane.offsets) {
+                    into.offsets.extend(range.map(|range| ((number, input), range)));
                 }
             }
         }
