@@ -2,7 +2,8 @@
 //!
 //! In: a rollout. Out: one JSON document. Holds: every key is always there, `null` when unknown; a rate stands with
 //! its counts; reason, rule and since belong to the verdict that is shown, of the version on trial; nothing shown yet
-//! is *hold* with what is still needed, never a pass; where something can't be seen it is *blind*, and not ok.
+//! is *hold* with what is still needed, never a pass; where something can't be seen, or what was seen is old, it is
+//! *blind*, and not ok.
 //! Knows nothing of: HTTP.
 
 use serde_json::{Value, json};
@@ -36,10 +37,11 @@ pub(super) fn document(
     let current = rollout.judged();
     let severity = rollout.latch.severity(current);
     let led = rollout.latch.led(current);
-    let blind = blindness(spec, rollout);
     let known = |time: EventTime| (EventTime::START < time).then(|| words::time(time));
     let age = age(rollout, now);
     let usual = spec.time.pane.plus(spec.time.wait).plus(spec.time.skew).plus(STALE);
+    let is_stale = age.is_none_or(|age| usual < age);
+    let blind = blindness(spec, rollout).or_else(|| is_stale.then(|| staleness(age)));
     let word = match (severity, &blind) {
         (Action::Rollback, _) => "rollback",
         (Action::Investigate, _) => "investigate",
@@ -71,7 +73,7 @@ pub(super) fn document(
         "shown_at": led.map(|led| words::time(led.at)),
         "enough": blind.is_none() && is_enough(spec, rollout),
         "age_s": age.map(Span::as_secs),
-        "stale": age.is_none_or(|age| usual < age),
+        "stale": is_stale,
         "paired": rollout.paired,
         "weighed_to": known(rollout.weighed_to),
         "config_hash": format!("{:016x}", spec.config_hash),
@@ -146,6 +148,25 @@ fn blindness(spec: &PipelineSpec, rollout: &Rollout) -> Option<Blindness> {
         cure: "see whether both arms send; /api/v1/why says what each partition waits for"
             .to_owned(),
     })
+}
+
+/// What was seen is too old to say anything of now.
+fn staleness(age: Option<Span>) -> Blindness {
+    let (reason, cure) = match age {
+        Some(age) => (
+            format!(
+                "nothing is known of the candidate now: the newest record that was weighed happened {}",
+                words::ago(age)
+            ),
+            "see whether both arms send, or wait where a backlog is read; /api/v1/why says what each partition waits for",
+        ),
+        None => (
+            "this process has just begun to evaluate: how old what was weighed is isn't known yet"
+                .to_owned(),
+            "ask again in some seconds",
+        ),
+    };
+    Blindness { reason, cure: cure.to_owned() }
 }
 
 /// Whether each rule has seen as much as a rate of twice its limit would need to be shown.
