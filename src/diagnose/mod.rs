@@ -35,6 +35,8 @@ pub enum Kind {
     Unreadable,
     /// So many that the ones that are missed may be among them.
     MuchUnreadable,
+    /// More model versions answer than can be tried one by one.
+    ManyVersions,
     /// No record of an arm could be read.
     NothingReadable,
     /// An arm sends nothing.
@@ -57,6 +59,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unreadable | Self::MuchUnreadable => "unreadable",
+            Self::ManyVersions => "many_versions",
             Self::NothingReadable => "nothing_readable",
             Self::Silent => "silent",
             Self::NothingComparable => "nothing_comparable",
@@ -72,7 +75,8 @@ impl Kind {
     pub const fn is_blinding(self) -> bool {
         match self {
             Self::Unreadable | Self::MuchUnreadable => false,
-            Self::NothingReadable
+            Self::ManyVersions
+            | Self::NothingReadable
             | Self::NothingComparable
             | Self::Silent
             | Self::OutOfTime
@@ -92,7 +96,7 @@ impl Kind {
             | Self::OutOfTime
             | Self::MuchUnreadable
             | Self::NothingReadable => true,
-            Self::Unreadable | Self::Silent | Self::NothingComparable => false,
+            Self::Unreadable | Self::ManyVersions | Self::Silent | Self::NothingComparable => false,
         }
     }
 }

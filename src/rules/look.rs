@@ -2,7 +2,8 @@
 //!
 //! In: vitals of both arms, or a closed pane; the candidate's model version on trial. Out: events out of so
 //! many, for an arm and a segment. Holds: failed, missing, unreadable, null and slow are told apart, and none
-//! counts in another's place; what another model version did counts nothing; a segment that isn't there
+//! counts in another's place; what another model version did counts nothing, where
+//! versions can be told apart; a segment that isn't there
 //! counts nothing. Knows nothing of: earlier looks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,14 +47,60 @@ pub struct Look<'a> {
     pub from: EventTime,
     /// Event time at which it ends.
     pub to: EventTime,
-    /// The model version on trial; what says no version counts for it as well.
-    pub version: &'a str,
+    /// Whose answers count.
+    pub trial: Trial<'a>,
     /// So much of what is counted was older than a minute when it was read, from 0 to 1.
     pub old: f64,
     /// The join is known to fail: missing answers say nothing now.
     pub unjoined: bool,
     /// The candidate had answered something before this look: nothing is missing before it begins.
     pub begun: bool,
+}
+
+/// Which of the candidate's model versions count.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial<'a> {
+    /// The one on trial; `None` where they can't be told apart, and all count.
+    version: Option<&'a str>,
+    /// Other versions answered more than the one on trial: what names none is rather theirs.
+    is_mixed: bool,
+}
+
+impl<'a> Trial<'a> {
+    /// Of these answers those of a version; what says no version counts for it as well.
+    #[must_use]
+    pub fn of(seen: &Seen<'_>, version: &'a str) -> Self {
+        let all = Segment::all();
+        let sums = |answers: &mut dyn Iterator<Item = (&String, u64)>| {
+            answers.fold((0, 0), |(ours, others), (name, count)| match name.as_str() {
+                "" => (ours, others),
+                name if name == version => (ours + count, others),
+                _ => (ours, others + count),
+            })
+        };
+        let (ours, others) = match seen {
+            Seen::Vitals { candidate, .. } => sums(
+                &mut candidate
+                    .iter()
+                    .map(|(name, of)| (name, of.get(&all).map_or(0, |counts| counts.requests))),
+            ),
+            Seen::Pane(pane) => sums(&mut pane.tallies.iter().map(|(name, of)| {
+                (name, of.get(&all).map_or(0, |tally| tally.candidate.requests))
+            })),
+        };
+        Self { version: Some(version), is_mixed: ours < others }
+    }
+
+    /// All answers, whatever their version.
+    #[must_use]
+    pub const fn whole() -> Self {
+        Self { version: None, is_mixed: false }
+    }
+
+    fn takes(self, name: &str) -> bool {
+        let is_it = |version| name == version || name.is_empty() && !self.is_mixed;
+        self.version.is_none_or(is_it)
+    }
 }
 
 /// Which arm is counted.
@@ -166,39 +213,16 @@ impl<'a> Look<'a> {
         all
     }
 
-    /// Whether other versions answered more than the one on trial: what names none is rather theirs.
-    fn is_mixed(&self) -> bool {
-        let all = Segment::all();
-        let sums = |answers: &mut dyn Iterator<Item = (&'a String, u64)>| {
-            answers.fold((0, 0), |(ours, others), (name, count)| match name.as_str() {
-                "" => (ours, others),
-                name if name == self.version => (ours + count, others),
-                _ => (ours, others + count),
-            })
-        };
-        let (ours, others) = match self.seen {
-            Seen::Vitals { candidate, .. } => sums(
-                &mut candidate
-                    .iter()
-                    .map(|(name, of)| (name, of.get(&all).map_or(0, |counts| counts.requests))),
-            ),
-            Seen::Pane(pane) => sums(&mut pane.tallies.iter().map(|(name, of)| {
-                (name, of.get(&all).map_or(0, |tally| tally.candidate.requests))
-            })),
-        };
-        ours < others
-    }
-
     /// The tallies of a segment that count for the version on trial, if a pane is looked at.
     pub fn tallies(&self, segment: &'a Segment) -> impl Iterator<Item = &'a Tally> {
         let pane = match self.seen {
             Seen::Pane(pane) => Some(&pane.tallies),
             Seen::Vitals { .. } => None,
         };
-        let (version, is_mixed) = (self.version, self.is_mixed());
+        let trial = self.trial;
         pane.into_iter()
             .flatten()
-            .filter(move |(of, _)| *of == version || of.is_empty() && !is_mixed)
+            .filter(move |(of, _)| trial.takes(of))
             .filter_map(move |(_, tallies)| tallies.get(segment))
     }
 
@@ -209,9 +233,9 @@ impl<'a> Look<'a> {
             (Seen::Vitals { candidate, .. }, Of::Candidate) => Some(candidate),
             (Seen::Pane(_), _) => None,
         };
-        let (version, is_mixed) = (self.version, self.is_mixed());
+        let trial = self.trial;
         let counts = move |(name, of_version): (&'a String, &'a BTreeMap<Segment, VitalCounts>)| {
-            let is_ours = of == Of::Primary || name == version || name.is_empty() && !is_mixed;
+            let is_ours = of == Of::Primary || trial.takes(name);
             is_ours.then(|| of_version.get(segment)).flatten()
         };
         all.into_iter().flatten().filter_map(counts).collect::<Vec<_>>().into_iter()

@@ -38,6 +38,7 @@ mod stat_cases_2;
 #[cfg(feature = "shell")]
 mod status;
 mod tidy;
+mod versions;
 mod vitals;
 #[cfg(feature = "shell")]
 mod workers;

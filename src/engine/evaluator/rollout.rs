@@ -25,7 +25,7 @@ use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
 use crate::rules::deal::{Ledger, deal};
-use crate::rules::look::{Look, Seen};
+use crate::rules::look::{Look, Seen, Trial};
 use crate::rules::watch::Watch;
 
 /// Decisions that the verdict shows.
@@ -126,17 +126,20 @@ impl Rollout {
         self.diagnosis.take(cut.at, arms, &names);
         self.troubles = self.diagnosis.troubles(&names);
         self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
+        self.troubles.extend(self.versions.iter().find_map(Versions::trouble));
+        self.troubles.sort_by_key(|trouble| trouble.kind);
+        let seen = Seen::Vitals {
+            primary: &primary.counts,
+            candidate: &candidate.counts,
+            unreadable: candidate.unreadable.values().sum(),
+            clusters: [primary.clusters(), candidate.clusters()],
+        };
         let version = self.version(Basis::Vitals);
         let look = Look {
-            seen: Seen::Vitals {
-                primary: &primary.counts,
-                candidate: &candidate.counts,
-                unreadable: candidate.unreadable.values().sum(),
-                clusters: [primary.clusters(), candidate.clusters()],
-            },
+            seen,
             from: cut.from,
             to: cut.to,
-            version: &version,
+            trial: trial(&seen, version.as_deref()),
             old: candidate.old_share(),
             unjoined: self.is_unjoined(),
             begun: self.has_begun,
@@ -176,14 +179,15 @@ impl Rollout {
             pane.tallies.iter().map(|(version, tallies)| (version.as_str(), answers(tallies)));
         self.see_versions(spec, Basis::Panes, to, seen);
         let version = self.version(Basis::Panes);
+        let pane_seen = Seen::Pane(pane);
         // Before its first answer, and in the pane of that, a candidate hasn't begun: it may have been started later.
         let (unjoined, begun) = (self.is_unjoined(), self.has_begun);
         self.has_begun |= pane.candidate.paired + pane.candidate.alone != 0;
         let look = Look {
-            seen: Seen::Pane(pane),
+            seen: pane_seen,
             from: pane.start,
             to,
-            version: &version,
+            trial: trial(&pane_seen, version.as_deref()),
             old,
             unjoined,
             begun,
@@ -217,8 +221,10 @@ impl Rollout {
         self.versions[usize::from(basis == Basis::Panes)].current()
     }
 
-    fn version(&self, basis: Basis) -> String {
-        self.on(basis).version.clone()
+    /// The version on trial; `None` where they can't be told apart.
+    fn version(&self, basis: Basis) -> Option<String> {
+        let versions = &self.versions[usize::from(basis == Basis::Panes)];
+        (!versions.are_together()).then(|| versions.current().version.clone())
     }
 
     fn weigh(
@@ -424,6 +430,11 @@ pub(super) fn blind_rules<'s>(
         }
         blind.map(|blind| (rule, Finding::Blind(blind)))
     })
+}
+
+/// Whose of these answers count.
+fn trial<'v>(seen: &Seen<'_>, version: Option<&'v str>) -> Trial<'v> {
+    version.map_or_else(Trial::whole, |version| Trial::of(seen, version))
 }
 
 /// What the troubles speak of.

@@ -2,14 +2,17 @@
 //!
 //! In: the versions that a look's answers name. Out: whether another rollout begins. Holds: a version that wasn't
 //! on trial before begins one at once; one that was begins another only when it alone has answered for a minute, so
-//! that stragglers of an old version begin none; the version on trial is never forgotten. Knows nothing of:
-//! evidence.
+//! that stragglers of an old version begin none; the version on trial is never forgotten. Where more versions answer
+//! than can be tried one by one, all of them are one rollout, so that a candidate that names itself anew every few
+//! seconds isn't excused each time. Knows nothing of: evidence.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide;
+use crate::diagnose::{Kind, Trouble};
+use crate::model::entry::VERSIONS_MAX;
 use crate::model::tally::OTHER;
 use crate::model::time::{EventTime, Span};
 
@@ -17,6 +20,15 @@ use crate::model::time::{EventTime, Span};
 const PAST_MAX: usize = 64;
 /// A version that was on trial before is on trial again after it alone has answered for so long.
 const ALONE: Span = Span::from_secs(60);
+/// If more than `VERSIONS_MAX` versions answer within this span, they aren't told apart.
+const LATELY: Span = Span::from_secs(600);
+/// They are again when no more than this answer within it.
+const FEW: usize = VERSIONS_MAX / 2;
+/// Versions that answered lately and are remembered.
+const ANSWERED_MAX: usize = 64;
+/// So many of them are named, and so many characters of each.
+const NAMED: usize = 3;
+const NAME_MAX: usize = 48;
 
 /// The model version on trial, on one basis.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -25,6 +37,10 @@ pub(super) struct Versions {
     last_seen: Option<EventTime>,
     /// In the order in which they went.
     past: VecDeque<String>,
+    /// Those that answered lately, with when they did last; `OTHER` stands for those beyond a bounded table.
+    answered: BTreeMap<String, EventTime>,
+    /// They aren't told apart: the rollout is all of theirs.
+    together: bool,
 }
 
 /// What a look made of it.
@@ -38,10 +54,21 @@ pub(super) enum Change {
     Begins,
 }
 
+/// The version that most answers of a look name, of those that fit.
+fn most<'v>(seen: &[(&'v str, u64)], fits: impl Fn(&str) -> bool) -> Option<&'v str> {
+    let fitting = seen.iter().filter(|(version, _)| *version != OTHER && fits(version));
+    fitting.max_by_key(|(version, count)| (*count, *version)).map(|(version, _)| *version)
+}
+
 impl Versions {
-    /// The rollout on trial.
+    /// The rollout on trial; of versions that aren't told apart it is called `OTHER`.
     pub(super) const fn current(&self) -> &decide::Rollout {
         &self.current
+    }
+
+    /// Whether versions aren't told apart.
+    pub(super) const fn are_together(&self) -> bool {
+        self.together
     }
 
     /// Takes the versions of a look that ends at `at`, with how many answers name them.
@@ -50,46 +77,118 @@ impl Versions {
         at: EventTime,
         seen: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> Change {
-        let seen: Vec<(&str, u64)> = seen
-            .into_iter()
-            .filter(|(version, count)| !version.is_empty() && *version != OTHER && *count != 0)
-            .collect();
-        let most = |of: &dyn Fn(&str) -> bool| {
-            let fits = seen.iter().filter(|(version, _)| of(version));
-            fits.max_by_key(|(version, count)| (*count, *version)).map(|(version, _)| *version)
-        };
+        let is_named = |(version, count): &(&str, u64)| !version.is_empty() && *count != 0;
+        let seen: Vec<(&str, u64)> = seen.into_iter().filter(is_named).collect();
+        self.note(at, &seen);
+        if self.together {
+            return self.part(at, &seen);
+        }
+        if self.answered.contains_key(OTHER) || VERSIONS_MAX < self.answered.len() {
+            self.together = true;
+            return self.begin(at, OTHER);
+        }
         if self.current.version.is_empty() {
-            let Some(version) = most(&|_| true) else { return Change::None };
-            version.clone_into(&mut self.current.version);
-            self.last_seen = Some(at);
-            return Change::Named;
+            return most(&seen, |_| true).map_or(Change::None, |version| self.begin(at, version));
         }
         let is_current = |version: &str| version == self.current.version;
         let is_past = |version: &str| self.past.iter().any(|past| past == version);
-        let next = match most(&|version| !is_current(version) && !is_past(version)) {
+        let next = match most(&seen, |version| !is_current(version) && !is_past(version)) {
             Some(fresh) => Some(fresh),
-            None if most(&is_current).is_some() => {
+            None if most(&seen, is_current).is_some() => {
                 self.last_seen = Some(at);
                 None
             }
-            None => most(&|_| true)
+            None => most(&seen, |_| true)
                 .filter(|_| self.last_seen.is_none_or(|last| ALONE <= at.since(last))),
         };
-        let Some(next) = next.map(str::to_owned) else { return Change::None };
+        next.map_or(Change::None, |next| self.begin(at, next))
+    }
+
+    /// What people are told while versions aren't told apart.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let names = || self.answered.keys().filter(|version| *version != OTHER);
+        let is_more = self.answered.contains_key(OTHER) || ANSWERED_MAX <= self.answered.len();
+        let count = match (names().count(), is_more) {
+            (count, false) => count.to_string(),
+            (count, true) => format!("at least {}", count.max(VERSIONS_MAX)),
+        };
+        let cut = |name: &String| name.chars().take(NAME_MAX).collect::<String>();
+        let such_as: Vec<String> = names().take(NAMED).map(cut).collect();
+        let such_as = match such_as.as_slice() {
+            [] => String::new(),
+            names => format!(", such as {}", names.join(", ")),
+        };
+        self.together.then(|| Trouble {
+            kind: Kind::ManyVersions,
+            text: format!(
+                "{count} model versions of the candidate answered within {LATELY}{such_as}: none can be tried \
+                 by itself, and rules weigh all of them together"
+            ),
+            cure: "map a field that names the model as `model_version`, not its build, pod or request; versions are \
+                   told apart again once no more than four answer within ten minutes"
+                .to_owned(),
+        })
+    }
+
+    /// Remembers who answered lately.
+    fn note(&mut self, at: EventTime, seen: &[(&str, u64)]) {
+        self.answered.retain(|_, last| at.since(*last) < LATELY);
+        for (version, _) in seen {
+            if let Some(last) = self.answered.get_mut(*version) {
+                *last = at;
+                continue;
+            }
+            if self.answered.len() == ANSWERED_MAX {
+                let last = |(version, last): &(&String, &EventTime)| {
+                    (version.as_str() == OTHER, **last, (*version).clone())
+                };
+                let longest_ago = self.answered.iter().min_by_key(last);
+                let longest_ago = longest_ago.map(|(version, _)| version.clone());
+                self.answered.retain(|version, _| Some(version) != longest_ago.as_ref());
+            }
+            self.answered.insert((*version).to_owned(), at);
+        }
+    }
+
+    /// Tells versions apart again, once few of them answer.
+    fn part(&mut self, at: EventTime, seen: &[(&str, u64)]) -> Change {
+        if self.answered.contains_key(OTHER) || FEW < self.answered.len() {
+            return Change::None;
+        }
+        let Some(next) = most(seen, |_| true) else { return Change::None };
+        self.together = false;
+        // The others were on trial with it: they begin nothing by going on.
+        let others = self.answered.keys().filter(|version| *version != next);
+        let others: Vec<String> = others.cloned().collect();
+        others.into_iter().for_each(|version| self.pass(version));
+        self.begin(at, next)
+    }
+
+    /// A rollout that had no name gets one, or another begins.
+    fn begin(&mut self, at: EventTime, version: &str) -> Change {
+        self.last_seen = Some(at);
+        if self.current.version.is_empty() {
+            version.clone_into(&mut self.current.version);
+            return Change::Named;
+        }
         // Who gives way to one that comes back may come back itself at once: it isn't a straggler.
-        let is_way_back = self.past.contains(&next);
-        self.past.retain(|past| *past != next);
+        let is_way_back = self.past.iter().any(|past| past == version);
+        self.past.retain(|past| past != version);
+        let number = self.current.number.saturating_add(1);
+        let next = decide::Rollout { number, version: version.to_owned() };
+        let before = std::mem::replace(&mut self.current, next).version;
+        if !is_way_back && before != OTHER {
+            self.pass(before);
+        }
+        Change::Begins
+    }
+
+    fn pass(&mut self, version: String) {
+        self.past.retain(|past| *past != version);
         if self.past.len() == PAST_MAX {
             self.past.pop_front();
         }
-        let number = self.current.number.saturating_add(1);
-        let before =
-            std::mem::replace(&mut self.current, decide::Rollout { number, version: next });
-        if !is_way_back {
-            self.past.push_back(before.version);
-        }
-        self.last_seen = Some(at);
-        Change::Begins
+        self.past.push_back(version);
     }
 }
 
@@ -130,10 +229,60 @@ mod tests {
     fn the_current_one_is_never_forgotten() {
         let mut versions = Versions::default();
         for number in 0..200 {
-            see(&mut versions, number, &[(&format!("v{number}"), 1)]);
+            see(&mut versions, number * 120, &[(&format!("v{number}"), 1)]);
         }
         assert_eq!(versions.past.len(), PAST_MAX);
         assert_eq!(versions.current.version, "v199");
-        assert_eq!(see(&mut versions, 201, &[("v199", 1)]), Change::None);
+        assert_eq!(see(&mut versions, 200 * 120, &[("v199", 1)]), Change::None);
+    }
+
+    #[test]
+    fn versions_that_change_all_the_time_are_one_rollout_until_they_do_no_more() {
+        let mut versions = Versions::default();
+        let mut begun = 0;
+        for second in 0..400 {
+            let build = format!("build-{:03}", second / 4);
+            begun += u32::from(see(&mut versions, second, &[(&build, 5)]) == Change::Begins);
+            assert_eq!(versions.are_together(), versions.trouble().is_some());
+        }
+        assert_eq!(begun, 8, "seven versions after the first, and then all together");
+        assert_eq!((versions.current.number, versions.current.version.as_str()), (8, OTHER));
+        assert_eq!(versions.answered.len(), ANSWERED_MAX);
+        let trouble = versions.trouble().unwrap();
+        assert!(
+            trouble.text.starts_with(
+                "at least 64 model versions of the candidate answered within 10m, such as build-036, build-037, \
+                 build-038:"
+            ),
+            "{}",
+            trouble.text
+        );
+        let mut change = Change::None;
+        for second in 400..1100 {
+            let of_the_last = if second % 2 == 0 { "build-098" } else { "build-099" };
+            let seen = see(&mut versions, second, &[(of_the_last, 5)]);
+            change = if seen == Change::None { change } else { seen };
+        }
+        assert_eq!((change, versions.trouble()), (Change::Begins, None));
+        assert_eq!(versions.current.number, 9, "and only one of them begins a rollout");
+        let last = versions.current.version.clone();
+        assert_eq!(see(&mut versions, 1100, &[(&last, 5)]), Change::None);
+        assert_eq!(see(&mut versions, 1101, &[("v9", 5)]), Change::Begins, "it is a new one");
+    }
+
+    #[test]
+    fn versions_beyond_the_bounded_table_are_on_trial_where_nothing_else_is() {
+        let mut versions = Versions::default();
+        assert_eq!(see(&mut versions, 0, &[(OTHER, 9)]), Change::Named);
+        assert!(versions.are_together());
+        assert_eq!(versions.current.version, OTHER);
+        assert_eq!(see(&mut versions, 1, &[("v8", 9), (OTHER, 1)]), Change::None);
+        assert!(versions.trouble().unwrap().text.starts_with("at least 8 model versions"));
+        for second in 2..600 {
+            assert_eq!(see(&mut versions, second, &[("v8", 9)]), Change::None);
+        }
+        assert_eq!(see(&mut versions, 601, &[("v8", 9)]), Change::Begins);
+        assert_eq!(versions.current.version, "v8");
+        assert_eq!(versions.past, VecDeque::<String>::new());
     }
 }

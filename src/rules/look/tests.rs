@@ -31,7 +31,9 @@ fn pane() -> Pane {
 
 fn look<'a>(pane: &'a Pane, version: &'a str) -> Look<'a> {
     let (from, to) = (pane.start, EventTime::from_us(10_000_000));
-    Look { seen: Seen::Pane(pane), from, to, version, old: 0.0, unjoined: false, begun: true }
+    let seen = Seen::Pane(pane);
+    let trial = Trial::of(&seen, version);
+    Look { seen, from, to, trial, old: 0.0, unjoined: false, begun: true }
 }
 
 fn events(pane: &Pane) -> [(u64, u64); 5] {
@@ -90,16 +92,17 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     ]
     .into();
     let primary = [("m1".to_owned(), of(counts(104, 1)))].into();
+    let seen = Seen::Vitals {
+        primary: &primary,
+        candidate: &candidate,
+        unreadable: 6,
+        clusters: Default::default(),
+    };
     let look = Look {
-        seen: Seen::Vitals {
-            primary: &primary,
-            candidate: &candidate,
-            unreadable: 6,
-            clusters: Default::default(),
-        },
+        seen,
         from: EventTime::from_us(0),
         to: EventTime::from_us(1),
-        version: "v9",
+        trial: Trial::of(&seen, "v9"),
         old: 0.0,
         unjoined: false,
         begun: true,
@@ -108,4 +111,7 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     assert_eq!(share(Metric::ErrorRate, Of::Candidate), Share { events: 4, total: 54 });
     assert_eq!(share(Metric::ErrorRate, Of::Primary), Share { events: 1, total: 104 });
     assert_eq!(share(Metric::UnreadableRate, Of::Candidate), Share { events: 6, total: 60 });
+    let whole = Look { trial: Trial::whole(), ..look };
+    let all = whole.share(Metric::ErrorRate, Of::Candidate, &Segment::all(), 0);
+    assert_eq!(all, Share { events: 24, total: 104 }, "versions that can't be told apart");
 }
