@@ -41,7 +41,7 @@ pub(super) fn document(
     let age = age(rollout, now);
     let usual = spec.time.pane.plus(spec.time.wait).plus(spec.time.skew).plus(STALE);
     let is_stale = age.is_none_or(|age| usual < age);
-    let blind = blindness(spec, rollout).or_else(|| is_stale.then(|| staleness(age)));
+    let blind = blindness(spec, rollout).or_else(|| is_stale.then(|| staleness(rollout, age)));
     let word = match (severity, &blind) {
         (Action::Rollback, _) => "rollback",
         (Action::Investigate, _) => "investigate",
@@ -125,9 +125,14 @@ fn last_window(rollout: &Rollout) -> Option<Value> {
 
 /// How old the newest weighed record is; unknown before any was, and before the host's time is known.
 fn age(rollout: &Rollout, now: EventTime) -> Option<Span> {
-    let newest = rollout.newest_time.unwrap_or(rollout.weighed_to);
+    let newest = newest(rollout);
     let is_known = |time: EventTime| time != EventTime::START;
     (is_known(newest) && is_known(now)).then(|| now.since(newest).max(Span::from_secs(0)))
+}
+
+/// Time of the newest weighed record; the beginning of time before any was.
+fn newest(rollout: &Rollout) -> EventTime {
+    rollout.newest_time.unwrap_or(rollout.weighed_to)
 }
 
 fn blindness(spec: &PipelineSpec, rollout: &Rollout) -> Option<Blindness> {
@@ -143,16 +148,21 @@ fn blindness(spec: &PipelineSpec, rollout: &Rollout) -> Option<Blindness> {
         Finding::Undecided { candidate, .. } => candidate.total != 0,
         Finding::Shown(_) | Finding::Blind(_) => true,
     };
-    (!rollout.watches.iter().any(has_seen)).then(|| Blindness {
+    (!rollout.watches.iter().any(has_seen)).then(nothing_yet)
+}
+
+fn nothing_yet() -> Blindness {
+    Blindness {
         reason: "nothing was compared yet".to_owned(),
         cure: "see whether both arms send; /api/v1/why says what each partition waits for"
             .to_owned(),
-    })
+    }
 }
 
 /// What was seen is too old to say anything of now.
-fn staleness(age: Option<Span>) -> Blindness {
+fn staleness(rollout: &Rollout, age: Option<Span>) -> Blindness {
     let (reason, cure) = match age {
+        None if newest(rollout) == EventTime::START => return nothing_yet(),
         Some(age) => (
             format!(
                 "nothing is known of the candidate now: the newest record that was weighed happened {}",
