@@ -240,6 +240,7 @@ mod tests {
             shared_cause: false,
             old: false,
             clusters: 1.0,
+            dependence: Dependence::None,
         };
         assert_eq!(since(&rule, &shown), "since 1970-01-01T12:03:41.250Z");
         shown.onset_between = Some((at(-2), at(3)));
