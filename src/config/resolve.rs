@@ -23,7 +23,7 @@ use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::{BoundedSet, Certainty, Comparator, Dimension, PipelineSpec, TimeSpec};
 use crate::model::time::Span;
-use crate::rules::grammar;
+use crate::rules::{grammar, watch};
 
 /// The most workers of a process.
 const THREADS_MAX: u32 = 256;
@@ -84,7 +84,7 @@ impl Checker {
         let windows = self.windows(&raw, time.pane);
         let edges = self.edges(&raw);
         let comparator = self.comparator(raw.compare.as_ref());
-        let rules = self.rules(&raw, &dimensions);
+        let rules = self.rules(&raw, &dimensions, time.pane);
         self.bins_of_shifts(&raw, &rules, &edges, comparator);
         if rules.is_empty() {
             self.warnings
@@ -490,7 +490,7 @@ impl Checker {
         }
     }
 
-    fn rules(&mut self, raw: &RawPipeline, dimensions: &[Dimension]) -> Vec<Rule> {
+    fn rules(&mut self, raw: &RawPipeline, dimensions: &[Dimension], pane: Span) -> Vec<Rule> {
         let lists = [
             (&raw.rollback_when, Action::Rollback),
             (&raw.investigate_when, Action::Investigate),
@@ -508,11 +508,35 @@ impl Checker {
                             Problem::at(line, column + quote + shift as u64, error.message);
                         self.problems.push(problem.width(error.end - error.start).cure(error.hint));
                     }
-                    Ok(rule) => rules.extend(self.rule(text, rule, dimensions)),
+                    Ok(rule) => {
+                        self.held_for(text, &rule, pane);
+                        rules.extend(self.rule(text, rule, dimensions));
+                    }
                 }
             }
         }
         rules
+    }
+
+    /// What is kept of the past has to reach back further than a rule asks.
+    fn held_for(&mut self, text: &Text, rule: &Rule, pane: Span) {
+        let longest = watch::held_for_max(rule, pane);
+        if rule.held_for.is_none_or(|span| span <= longest) {
+            return;
+        }
+        let (before, after) = text.value.split_once(" for ").unwrap_or_default();
+        let shift = before.chars().count() + " for ".len() + usize::from(is_quoted(text));
+        let width = after.split(' ').next().map_or(1, |word| word.chars().count());
+        let (line, column) = place(text);
+        let problem = Problem::at(
+            line,
+            column + shift as u64,
+            "this rule could never be shown: so many panes aren't kept",
+        );
+        let cure = format!(
+            "`for {longest}` is the longest with a pane of {pane}; make it shorter, or `time.pane` longer"
+        );
+        self.problems.push(problem.width(width).cure(cure));
     }
 
     fn rule(&mut self, text: &Text, rule: Rule, dimensions: &[Dimension]) -> Option<Rule> {

@@ -17,6 +17,8 @@ use crate::stats::proportion::Rate;
 
 /// Looks that are kept: five minutes of seconds, or fifty of panes.
 const LOOKS: usize = 300;
+/// The most looks that a rule may ask to be true for: the fifth before them has to show that it had begun by then.
+pub(super) const HELD: usize = LOOKS / 5 * 4;
 /// Segments that are named.
 const NAMED: usize = 3;
 

@@ -16,7 +16,7 @@ use crate::stats::shift::total_variation;
 /// With fewer observations a point says nothing.
 const ENOUGH: u64 = 20;
 /// Looks that are kept.
-const LOOKS: usize = 3600;
+pub(super) const LOOKS: usize = 3600;
 
 /// The looks of the last span.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

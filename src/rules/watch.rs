@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::clusters;
 use super::deal::Shares;
 use super::evidence::{Evidence, Null, Trust, Weight};
-use super::history::{History, Step};
+use super::history::{self, History, Step};
 use super::look::{Look, Of};
-use super::observed::{Crossed, Observed};
+use super::observed::{self, Crossed, Observed};
 use super::reference::Reference;
 use super::shift::{self, Shift};
 use super::sight::Sight;
@@ -93,6 +93,13 @@ pub fn bases(rule: &Rule) -> &'static [Basis] {
     } else {
         &[Basis::Panes]
     }
+}
+
+/// The longest `for` of a rule that what is kept of panes of this length can ever show.
+#[must_use]
+pub fn held_for_max(rule: &Rule, pane: Span) -> Span {
+    let looks = if rule.observed { observed::LOOKS } else { history::HELD };
+    Span::from_us(pane.us().saturating_mul(i64::try_from(looks).unwrap_or(i64::MAX)))
 }
 
 const fn length_of_look(spec: &PipelineSpec, basis: Basis) -> Span {

@@ -323,3 +323,19 @@ fn a_cluster_key_is_a_field_of_the_users_own_and_part_of_what_tasks_do() {
     let said = wrong(&format!("{HEAD}fields: {{cluster: ''}}\n"));
     assert!(said.contains("a field's name has 1 to 64 bytes"), "{said}");
 }
+
+#[test]
+fn a_rule_that_asks_for_longer_than_what_is_kept_is_refused_with_the_longest() {
+    let text = format!(
+        "{HEAD}rollback_when:\n  - error_rate > 5% for 50m\n  - 'prediction_shift > 20% for 41m'\n  - \
+         'observed: error_rate > 5% for 11h'\n  - error_rate > 5% for 40m\n"
+    );
+    insta::assert_snapshot!(wrong(&text));
+    let with = |pane: &str, held: &str| {
+        load(&format!(
+            "{HEAD}time: {{pane: {pane}}}\nrollback_when: [error_rate > 5% for {held}]\n"
+        ))
+    };
+    assert!(with("60s", "4h").is_ok(), "longer panes reach back further");
+    assert!(with("1s", "5m").expect_err("too long").contains("`for 4m` is the longest"));
+}
