@@ -80,7 +80,8 @@ impl Demo {
         let collected = Arc::new(Mutex::new(Collected { live: true, ..Collected::default() }));
         driver.observe(Box::new(Collector(Arc::clone(&collected))));
         let (published, stop) = (Published::default(), Stop::default());
-        let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
+        let (_, bound) =
+            http::start(pipeline.endpoints.http, published.clone(), None, stop.clone())?;
         if let Some(address) = bound {
             eprintln!(
                 "Verdict at http://{address}/api/v1/pipelines/fraud/verdict, why it waits at http://{address}/api/v1/why"

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use parallax::config::endpoint::LogEndpoint;
 use parallax::shell::clock::HostClock;
 use parallax::shell::http;
 use parallax::shell::published::Published;
 use parallax::shell::stop::Stop;
+use parallax::shell::told::Told;
 use parallax::shell::workers::Workers;
 
 use super::recovery::{Bars, Recovery};
-use super::report::Told;
+use super::report;
 
 /// Run a pipeline on Kafka.
 #[derive(Args, Debug)]
@@ -41,7 +43,11 @@ impl Run {
         };
         // First, so that who is asked to leave while it still looks for its brokers leaves in order.
         let (published, stop) = (Published::default(), Stop::default());
-        let (_, bound) = http::start(pipeline.endpoints.http, published.clone(), stop.clone())?;
+        // A log in a folder has one process, which weighs itself.
+        let is_shared = matches!(pipeline.endpoints.log, LogEndpoint::Topic { .. });
+        let told = is_shared.then(|| Told::by_log(pipeline.clone(), HostClock::Real));
+        let (_, bound) =
+            http::start(pipeline.endpoints.http, published.clone(), told, stop.clone())?;
         if let Some(address) = bound {
             tracing::info!(
                 http = address.to_string(),
@@ -57,12 +63,12 @@ impl Run {
             published: published.clone(),
             until_end: self.until_end,
             accept_loss: self.accept_loss,
-            observers: &|| vec![Box::new(Told), Box::new(Recovery::new(bars.clone()))],
+            observers: &|| vec![Box::new(report::Told), Box::new(Recovery::new(bars.clone()))],
         };
         workers.run()?;
         tracing::info!("Left in order: everything read is written down.");
         if self.until_end {
-            super::report::compared(published.read().verdicts.values())?;
+            report::compared(published.read().verdicts.values())?;
         }
         Ok(())
     }

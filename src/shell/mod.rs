@@ -26,5 +26,6 @@ pub mod source;
 pub mod stop;
 pub mod survey;
 pub mod tables;
+pub mod told;
 mod transactions;
 pub mod workers;

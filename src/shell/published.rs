@@ -78,12 +78,6 @@ impl Published {
 }
 
 impl Snapshot {
-    /// The pipeline's name, once it is known.
-    #[must_use]
-    pub fn pipeline(&self) -> &str {
-        self.spec.as_ref().map_or("", |spec| &spec.name)
-    }
-
     /// Prometheus' text.
     #[must_use]
     pub fn metrics(&self) -> String {

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use super::kafka::bounds::{Bounds, bounds};
 use super::log::look::Look;
@@ -371,15 +371,7 @@ fn evaluator(
     look: &mut Look,
     problems: &mut Vec<String>,
 ) -> Result<EvaluatorSurvey, LogError> {
-    let state = |frame: &LogFrame| match &frame.body {
-        Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::State { bytes, .. } => Some(bytes.clone()),
-            _ => None,
-        },
-        Body::Task(_) => None,
-    };
-    let has_state = |frames: &[LogFrame]| frames.iter().any(|frame| state(frame).is_some());
-    let (frames, _) = tail(look, Stream::Evaluator, has_state)?;
+    let frames = evaluators(look)?;
     let at = frames.iter().rposition(|frame| state(frame).is_some());
     let told_before = |at: usize| frames.iter().take(at + 1).rev().find_map(told);
     let mut survey = EvaluatorSurvey {
@@ -387,9 +379,7 @@ fn evaluator(
         state: at.map(|at| (frames[at].position, told_before(at))),
         ..EvaluatorSurvey::default()
     };
-    let bytes = at.and_then(|at| state(&frames[at]));
-    let since = frames.iter().skip(at.map_or(0, |at| at + 1));
-    match weigh_again(spec, look, bytes.as_deref(), since) {
+    match weigh_again(spec, look, &frames) {
         Ok(evaluator) => {
             survey.weighed_to =
                 (0..spec.candidates.len()).map(|at| evaluator.weighed_to(at)).collect();
@@ -402,13 +392,48 @@ fn evaluator(
     Ok(survey)
 }
 
-fn weigh_again<'f>(
+/// A whole state, if a frame holds one.
+fn state(frame: &LogFrame) -> Option<&[u8]> {
+    match &frame.body {
+        Body::Evaluator(weighing) => match weighing.as_ref() {
+            Weighing::State { bytes, .. } => Some(bytes),
+            _ => None,
+        },
+        Body::Task(_) => None,
+    }
+}
+
+/// What counts of the evaluator's stream, from its last whole state on at least.
+fn evaluators(look: &mut Look) -> Result<Vec<LogFrame>, LogError> {
+    let has_state = |frames: &[LogFrame]| frames.iter().any(|frame| state(frame).is_some());
+    Ok(tail(look, Stream::Evaluator, has_state)?.0)
+}
+
+/// The evaluator as somebody comes to it who owns nothing; `None` where nobody weighed anything yet.
+///
+/// # Errors
+/// The log can't be read, or doesn't hold what was weighed.
+pub fn weighed(pipeline: &Pipeline) -> Result<Option<Evaluator>> {
+    let mut look = Look::open(&pipeline.endpoints)?;
+    let spec = Arc::new(with_feeds(&pipeline.spec, &mut look, None)?);
+    let frames = evaluators(&mut look)?;
+    if frames.iter().all(|frame| frame.body.claim().is_some()) {
+        return Ok(None);
+    }
+    let evaluator = weigh_again(&spec, &mut look, &frames);
+    evaluator.map(Some).map_err(|problem| anyhow!("what was decided can't be told: {problem}"))
+}
+
+/// Weighs again what was weighed since the last whole state among these frames.
+fn weigh_again(
     spec: &Arc<PipelineSpec>,
     look: &mut Look,
-    state: Option<&[u8]>,
-    since: impl Iterator<Item = &'f LogFrame> + Clone,
+    frames: &[LogFrame],
 ) -> Result<Evaluator, String> {
     let tasks = look.tasks();
+    let at = frames.iter().rposition(|frame| state(frame).is_some());
+    let whole = at.and_then(|at| state(&frames[at]));
+    let since = frames.iter().skip(at.map_or(0, |at| at + 1));
     let said = || {
         since.clone().filter_map(|frame| match &frame.body {
             Body::Evaluator(weighing) => Some(weighing),
@@ -419,7 +444,7 @@ fn weigh_again<'f>(
         rules: said().find_map(|weighing| weighing.rules()),
         times: said().find_map(|weighing| weighing.times()),
     };
-    let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, state, first)?;
+    let mut evaluator = Evaluator::recover(Arc::clone(spec), tasks as usize, whole, first)?;
     for task in 0..tasks {
         let (position, mut epoch): (u64, Epoch) = evaluator.taken_of(task as usize);
         let (frames, _) = look

@@ -1,16 +1,21 @@
 //! What a pipeline says of itself: how far recovery has come, and what `parallax status` reads in a log.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::engine::evaluator;
 use parallax::engine::{Input, ReadAgain, Task};
 use parallax::generate::Scenario;
 use parallax::model::entry::{Entry, Weighing};
 use parallax::model::record::Record;
+use parallax::model::spec::PipelineSpec;
+use parallax::shell::clock::HostClock;
 use parallax::shell::generate::{Pace, to_kafka};
 use parallax::shell::http;
 use parallax::shell::kafka::mock::EmbeddedBroker;
@@ -19,6 +24,7 @@ use parallax::shell::log::kafka::{KafkaLog, LogTopics};
 use parallax::shell::log::{Begin, Body, Log, Stream};
 use parallax::shell::published::{Published, Snapshot};
 use parallax::shell::stop::Stop;
+use parallax::shell::told::Told;
 use serde_json::{Value, json};
 
 use crate::world::{World, at, event, spec};
@@ -194,7 +200,7 @@ fn what_a_process_here_says_is_told_if_it_runs_this_pipeline() {
     let folder = tempfile::tempdir().unwrap();
     let published = Published::default();
     let any = Some(([127, 0, 0, 1], 0).into());
-    let (_, bound) = http::start(any, published.clone(), Stop::default()).unwrap();
+    let (_, bound) = http::start(any, published.clone(), None, Stop::default()).unwrap();
     let listen = format!("http: {{listen: '{}'}}\n", bound.unwrap());
     let pipeline = pipeline(folder.path(), &listen);
     write_down(folder.path(), &pipeline, &lived(&pipeline));
@@ -216,6 +222,53 @@ fn what_a_process_here_says_is_told_if_it_runs_this_pipeline() {
     let said = status(folder.path(), &[]);
     assert!(said.contains("answers: the evaluator leads here"), "{said}");
     assert!(said.contains("0     v8         primary  700 of 1,200 left  it sleeps"), "{said}");
+}
+
+#[test]
+fn who_doesnt_weigh_tells_the_verdict_by_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipeline = pipeline(folder.path(), "");
+    pipeline.endpoints.log = LogEndpoint::Folder(folder.path().join("state"));
+    let world = lived(&pipeline);
+    let clock = HostClock::Real;
+    let ask = |spec: Option<&Arc<PipelineSpec>>, path: &str| {
+        let published = Published::default();
+        let any = Some(([127, 0, 0, 1], 0).into());
+        let told = Told::by_log(pipeline.clone(), clock);
+        let (_, bound) = http::start(any, published.clone(), Some(told), Stop::default()).unwrap();
+        // It owns tasks, but not the first one.
+        published.publish(Snapshot { spec: spec.cloned(), ..Snapshot::default() });
+        get(bound.unwrap(), path)
+    };
+    let path = "/api/v1/pipelines/fraud/verdict";
+    let (status, said) = ask(Some(&world.spec), path);
+    assert_eq!(status, 503, "there is no log yet: {said}");
+    assert!(said["reason"].as_str().unwrap().contains("state/parallax.log"), "{said}");
+    write_down(folder.path(), &pipeline, &world);
+    let (status, mut said) = ask(Some(&world.spec), path);
+    assert_eq!((status, &said["verdict"]), (200, &json!("rollback")), "{said}");
+    let mut wanted = world.evaluator.verdict(0).unwrap();
+    assert!(said["stale"] == true && wanted["stale"] != true, "its age is told by the clock here");
+    // The last window isn't part of a whole state: it is told when the next one was reported.
+    for of_its_own in ["stale", "age_s", "last_window"] {
+        said[of_its_own].take();
+        wanted[of_its_own].take();
+    }
+    assert_eq!(said, wanted, "what whoever weighs says");
+    assert_eq!(ask(None, path).0, 200, "before it has found its brokers, too");
+    assert_eq!(ask(Some(&world.spec), &format!("{path}?candidate=v9")).0, 404);
+    assert_eq!(ask(None, "/api/v1/pipelines/ranker/verdict").0, 404);
+}
+
+/// The status of an answer, and what it says.
+fn get(address: SocketAddr, path: &str) -> (u16, Value) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap())
 }
 
 #[test]
