@@ -6,6 +6,7 @@
 //! of: how results come about.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks")]
 
+mod closing;
 mod columns;
 mod compact;
 mod demo;
@@ -95,7 +96,7 @@ pub(crate) fn main() -> ExitCode {
     let output = arguments.output;
     let result = match arguments.command {
         Command::Demo(demo) => demo.run(output),
-        Command::Run(run) => run.run(),
+        Command::Run(run) => run.run(output),
         Command::Replay(replay) => replay.run(output),
         Command::Compact(compact) => compact.run(output),
         Command::Log(log) => log.run(output),

@@ -18,7 +18,7 @@ use parallax::shell::stop::Stop;
 use parallax::shell::{assemble, output, replay};
 
 use super::Output;
-use super::report::{Collected, Collector, compared, print_decisions};
+use super::report::{Collected, Collector, compared, print_end};
 
 /// Run a pipeline over files.
 #[derive(Args, Debug)]
@@ -97,10 +97,7 @@ impl Replay {
         let verdicts: Vec<_> = driver.evaluator().map_or_else(Vec::new, |evaluator| {
             (0..pipeline.spec.candidates.len()).filter_map(|at| evaluator.verdict(at)).collect()
         });
-        for notice in &decisions.notices {
-            eprintln!("warning: {}; {}", notice.text, notice.cure);
-        }
-        print_decisions(&pipeline.spec, &decisions, &verdicts, format);
+        print_end(&pipeline.spec, Some(&decisions), &verdicts, format);
         Ok(compared(&verdicts)?)
     }
 }

@@ -13,6 +13,7 @@ use parallax::shell::driver::Observer;
 use serde_json::{Value, json};
 
 use super::Output;
+use super::closing::{Earlier, closing};
 
 /// Tells the log of the process what happens.
 pub(super) struct Told;
@@ -116,61 +117,55 @@ pub(super) fn window_line(row: &WindowRow) -> String {
     )
 }
 
-/// Prints what was decided, on stdout; of candidates against which nothing was, what their verdict says.
-pub(super) fn print_decisions(
+/// Prints how candidates stand in the end, on stdout: their verdicts, with what was collected on the way; without
+/// that, with the last decisions of each verdict.
+pub(super) fn print_end(
     spec: &PipelineSpec,
-    collected: &Collected,
+    collected: Option<&Collected>,
     verdicts: &[Value],
     output: Output,
 ) {
     let mut out = std::io::stdout().lock();
+    let told = |verdict: &Value| verdict["decisions"].as_array().cloned().unwrap_or_default();
     let result = match output {
         Output::Json => {
-            let rows: Vec<Value> = collected.decisions.iter().map(decision_json).collect();
+            let rows: Vec<Value> = match collected {
+                Some(collected) => collected.decisions.iter().map(decision_json).collect(),
+                None => verdicts.iter().flat_map(told).collect(),
+            };
             writeln!(
                 out,
                 "{}",
                 json!({ "pipeline": spec.name, "decisions": rows, "verdicts": verdicts })
             )
         }
-        Output::Table if collected.decisions.is_empty() => verdicts
-            .iter()
-            .try_for_each(|verdict| writeln!(out, "{}", undecided(spec, verdict, collected))),
-        Output::Table => collected.decisions.iter().try_for_each(|row| {
-            let candidate =
-                spec.candidates.get(usize::from(row.comparison)).map_or("", String::as_str);
-            writeln!(
-                out,
-                "{}  {:<11}  {} / {candidate}  by {}: {}",
-                words::time(row.time),
-                row.action.word().to_uppercase(),
-                spec.name,
-                row.basis,
-                row.reason
-            )
+        Output::Table => verdicts.iter().try_for_each(|verdict| {
+            let its = |number: u8| {
+                spec.candidates
+                    .get(usize::from(number))
+                    .is_some_and(|c| verdict["candidate"] == **c)
+            };
+            let decisions = collected.map_or_else(
+                || told(verdict),
+                |all| {
+                    all.decisions.iter().filter(|d| its(d.comparison)).map(decision_json).collect()
+                },
+            );
+            let notices = collected.map_or(&[][..], |all| &all.notices);
+            let notices = notices.iter().filter(|notice| its(notice.comparison));
+            let earlier: Vec<Earlier<'_>> = notices
+                .map(|notice| Earlier {
+                    kind: &notice.kind,
+                    at: words::clock(notice.at),
+                    text: &notice.text,
+                    cure: &notice.cure,
+                })
+                .collect();
+            write!(out, "{}", closing(verdict, &decisions, &earlier))
         }),
     };
     // A reader that went away has seen what it wanted.
     drop(result);
-}
-
-/// What is said of a candidate against which nothing was shown.
-fn undecided(spec: &PipelineSpec, verdict: &Value, collected: &Collected) -> String {
-    let text = |field: &str| verdict[field].as_str().unwrap_or_default();
-    let name = format!("{} / {}", spec.name, text("candidate"));
-    if text("verdict") == "blind" {
-        let cure = match text("cure") {
-            "" => String::new(),
-            cure => format!("; {cure}"),
-        };
-        return format!("BLIND  {name}: {}{cure}", text("reason"));
-    }
-    let seen = match collected.windows.len() {
-        0 => "nothing was compared: no window was filled".to_owned(),
-        1 => "no rule was shown in 1 window".to_owned(),
-        windows => format!("no rule was shown in {windows} windows"),
-    };
-    format!("HOLD  {name}: {seen}; that isn't a pass: promotion rules aren't built yet")
 }
 
 /// Something went wrong before anything could be compared, if nothing was.

@@ -12,8 +12,9 @@ use parallax::shell::stop::Stop;
 use parallax::shell::told::Told;
 use parallax::shell::workers::Workers;
 
+use super::Output;
 use super::recovery::{Bars, Recovery};
-use super::report;
+use super::report::{self, compared, print_end};
 
 /// Run a pipeline on Kafka.
 #[derive(Args, Debug)]
@@ -33,7 +34,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn run(self) -> Result<()> {
+    pub(super) fn run(self, output: Output) -> Result<()> {
         let pipeline = super::load(&self.pipeline)?;
         let Some(kafka) = &pipeline.endpoints.kafka else {
             anyhow::bail!(
@@ -68,7 +69,9 @@ impl Run {
         workers.run()?;
         tracing::info!("Left in order: everything read is written down.");
         if self.until_end {
-            report::compared(published.read().verdicts.values())?;
+            let verdicts: Vec<_> = published.read().verdicts.into_values().collect();
+            print_end(&pipeline.spec, None, &verdicts, output);
+            compared(&verdicts)?;
         }
         Ok(())
     }
