@@ -11,6 +11,8 @@
 )]
 
 mod ages;
+#[cfg(feature = "shell")]
+mod cases;
 mod changes;
 #[cfg(feature = "shell")]
 mod changes_of_log;

@@ -1,0 +1,347 @@
+//! Small inputs on which a comparison of two models is easily told wrong: what `replay` says of each.
+//!
+//! Every test stands for a kind that real topics bring. The inputs are made here, so that one sees what is wrong with
+//! them; the snapshot is the exit code and all that people read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// 2026-01-01T12:00:00Z.
+const NOON_MS: i64 = 1_767_268_800_000;
+
+const HEAD: &str = "pipeline: t\nprimary: {topic: t.primary}\ncandidates: {v8: {topic: t.v8}}\n";
+const RULES: &str =
+    "rollback_when: [error_rate > 5%, null_rate > 5%]\ninvestigate_when: [match_rate < 95%]\n";
+const ALONE: [&str; 2] = ["primary=primary.jsonl", "v8=v8.jsonl"];
+
+/// Traffic of one arm: so many requests, so many a second, as `with` changes them.
+fn traffic(requests: i64, per_second: i64, with: impl Fn(i64, &mut Value)) -> String {
+    let line = |n: i64| {
+        let mut event = json!({
+            "request_id": format!("q{n}"), "event_time": NOON_MS + n * 1000 / per_second,
+            "prediction": { "label": "ok" }, "latency_ms": 12.5, "status_code": 200,
+        });
+        with(n, &mut event);
+        format!("{event}\n")
+    };
+    (0..requests).map(line).collect()
+}
+
+/// Half a minute in which nothing is wrong.
+fn healthy() -> String {
+    traffic(300, 10, |_, _| {})
+}
+
+/// Half a minute as `with` changes it.
+fn half_a_minute(with: impl Fn(i64, &mut Value)) -> String {
+    traffic(300, 10, with)
+}
+
+fn fail(event: &mut Value) {
+    event["status_code"] = json!(503);
+    event["prediction"] = Value::Null;
+}
+
+/// A number below 100 that looks random, the same whenever it is asked for.
+fn dice(of: i64, arm: i64) -> i64 {
+    let mixed = ((of * 2 + arm) as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 33) as i64 % 100
+}
+
+/// A folder with a pipeline and its inputs.
+struct Case(TempDir);
+
+impl Case {
+    fn new(pipeline: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("data")).unwrap();
+        for (name, text) in [("p.yaml", pipeline)].iter().chain(files) {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self(folder)
+    }
+
+    /// Of both arms, each in a file.
+    fn of(rest: &str, primary: &str, candidate: &str) -> Self {
+        let files = [("primary.jsonl", primary), ("v8.jsonl", candidate)];
+        Self::new(&format!("{HEAD}{rest}"), &files)
+    }
+
+    /// What a replay says: its exit code, stdout, stderr.
+    fn replay(&self, sources: &[&str], more: &[&str]) -> String {
+        let sources = sources.iter().flat_map(|source| ["--source", source]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parallax"));
+        command.args(["replay", "--pipeline", "p.yaml", "--out", "out"]).args(sources).args(more);
+        let done = command.current_dir(self.0.path()).env("NO_COLOR", "1").output().unwrap();
+        let [out, err] = [done.stdout, done.stderr].map(|said| String::from_utf8(said).unwrap());
+        let err = if err.is_empty() { err } else { format!("-- stderr\n{err}") };
+        format!("exit {}\n{out}{err}", done.status.code().unwrap())
+    }
+
+    fn said(&self) -> String {
+        self.replay(&ALONE, &[])
+    }
+
+    /// The rows of a JSON Lines file that it wrote.
+    fn lines(&self, name: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.0.path().join("out").join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Files below a folder that it wrote, by folder.
+    fn folders(&self, below: &str) -> Vec<String> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.0.path().join("out").join(below)];
+        while let Some(next) = folders.pop() {
+            for path in std::fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.parent().and_then(Path::file_name).unwrap();
+                    found.insert(name.to_string_lossy().into_owned(), ());
+                }
+            }
+        }
+        found.into_keys().collect()
+    }
+}
+
+#[test]
+fn traffic_that_is_shorter_than_the_clock_needs_is_decided_in_its_own_time() {
+    let failing = half_a_minute(|n, event| {
+        if n % 2 == 1 {
+            fail(event);
+        }
+    });
+    let case = Case::of(RULES, &healthy(), &failing);
+    insta::assert_snapshot!(case.said());
+    let signals = case.lines("signals.jsonl");
+    let times: Vec<&str> = signals.iter().map(|signal| signal["time"].as_str().unwrap()).collect();
+    assert!(times.iter().all(|time| time.starts_with("2026-01-01T12:00:")), "{times:?}");
+    assert_eq!(case.folders("decisions"), ["dt=2026-01-01"], "no row of another day");
+}
+
+#[test]
+fn an_error_that_is_an_object_or_a_number_is_a_failure() {
+    let failing = half_a_minute(|n, event| match n % 4 {
+        1 => event["error_type"] = json!({ "code": 14, "message": "upstream" }),
+        3 => event["error_type"] = json!(14),
+        _ => {}
+    });
+    insta::assert_snapshot!(Case::of(RULES, &healthy(), &failing).said());
+}
+
+#[test]
+fn two_files_for_one_partition_are_refused() {
+    let text = healthy();
+    let files = ["primary-0.jsonl", "primary-0.jsonl.gz", "v8-0.jsonl"];
+    let files = files.map(|name| format!("data/{name}"));
+    let files = files.each_ref().map(|name| (name.as_str(), text.as_str()));
+    let case = Case::new(&format!("{HEAD}{RULES}"), &files);
+    insta::assert_snapshot!(case.replay(&["primary=data", "v8=data"], &[]));
+}
+
+#[test]
+fn where_nothing_is_comparable_the_verdict_is_blind() {
+    let number =
+        |value: f64| half_a_minute(move |_, e| e["prediction"] = json!({ "value": value }));
+    insta::assert_snapshot!(Case::of(RULES, &number(1.0), &number(100.0)).said());
+}
+
+#[test]
+fn ids_of_the_mirrors_own_are_no_missing_answers() {
+    let mirrored = half_a_minute(|n, event| event["request_id"] = json!(format!("copy-{n}")));
+    insta::assert_snapshot!(Case::of(RULES, &healthy(), &mirrored).said());
+}
+
+#[test]
+fn files_that_were_rotated_at_other_requests_are_no_missing_answers() {
+    let text = healthy();
+    let cut = |at: usize| -> [String; 2] {
+        let part = |lines: Vec<&str>| lines.iter().map(|line| format!("{line}\n")).collect();
+        [part(text.lines().take(at).collect()), part(text.lines().skip(at).collect())]
+    };
+    let (primary, candidate) = (cut(150), cut(100));
+    let files = [
+        ("data/primary-12.jsonl", primary[0].as_str()),
+        ("data/primary-13.jsonl", &primary[1]),
+        ("data/v8-12.jsonl", &candidate[0]),
+        ("data/v8-13.jsonl", &candidate[1]),
+    ];
+    let sources = ["primary=data", "v8=data"];
+    let case = Case::new(&format!("{HEAD}{RULES}"), &files);
+    insta::assert_snapshot!(case.replay(&sources, &[]));
+    let routed = Case::new(&format!("{HEAD}{RULES}co_partitioned: false\n"), &files);
+    let said = routed.replay(&sources, &[]);
+    assert!(said.starts_with("exit 0\nHOLD") && said.contains("in 300 pairs"), "{said}");
+}
+
+#[test]
+fn a_candidate_that_stamps_later_than_skew_isnt_silent() {
+    let late = half_a_minute(|n, event| event["event_time"] = json!(NOON_MS + n * 100 + 6000));
+    insta::assert_snapshot!(Case::of(RULES, &healthy(), &late).said());
+}
+
+#[test]
+fn names_that_readers_of_tables_take_for_one_are_refused() {
+    let pipeline =
+        "pipeline: t\nprimary: {topic: a}\ncandidates:\n  '1': {topic: b}\n  '01': {topic: c}\n";
+    let text = healthy();
+    let case = Case::new(pipeline, &[("x", &text)]);
+    insta::assert_snapshot!(case.replay(&["primary=x", "1=x", "01=x"], &[]));
+}
+
+#[test]
+fn a_value_that_is_null_or_nan_isnt_replaced_by_the_score() {
+    let null = half_a_minute(|_, e| e["prediction"] = json!({ "value": null, "score": 0.9 }));
+    // As Python's json writes it.
+    let nan = null.replace("null", "NaN");
+    let rest = format!("{RULES}compare: {{number: {{absolute: 0.01}}}}\n");
+    insta::assert_snapshot!(Case::of(&rest, &null, &nan).said());
+    let one = half_a_minute(|_, e| e["prediction"] = json!({ "value": 0.9, "score": 0.9 }));
+    let said = Case::of(&rest, &one, &nan).said();
+    assert!(said.contains("ROLLBACK  t / v8: null_rate > 5%"), "the candidate's alone: {said}");
+}
+
+#[test]
+fn an_override_that_one_arm_tells_is_set_aside_in_both() {
+    let forced = half_a_minute(|n, event| {
+        if n % 5 == 0 {
+            event["assignment"] = json!("override");
+        }
+    });
+    let rest = format!("{RULES}investigate_when: [missing_rate > 1%]\n");
+    let rest = rest.replacen("investigate_when: [match_rate < 95%]\n", "", 1);
+    insta::assert_snapshot!(Case::of(&rest, &healthy(), &forced).said());
+    let failing = half_a_minute(|n, event| {
+        if n % 5 == 0 {
+            fail(event);
+        }
+    });
+    let said = Case::of(&rest, &forced, &failing).said();
+    assert!(said.starts_with("exit 0\nHOLD"), "what the primary forced isn't evidence: {said}");
+}
+
+#[test]
+fn a_replay_doesnt_mix_with_an_earlier_one() {
+    let bad = half_a_minute(|n, event| {
+        if n % 2 == 1 {
+            fail(event);
+        }
+    });
+    let case = Case::of(RULES, &healthy(), &bad);
+    assert!(case.said().contains("ROLLBACK"));
+    std::fs::write(case.0.path().join("v8.jsonl"), healthy()).unwrap();
+    insta::assert_snapshot!(case.said());
+    let again = case.replay(&ALONE, &["--overwrite"]);
+    assert!(again.starts_with("exit 0\nHOLD") && !again.contains("ROLLBACK"), "{again}");
+    assert!(!case.0.path().join("out/signals.jsonl").exists(), "what the first one said is gone");
+}
+
+#[test]
+fn records_that_cant_be_read_are_told_as_that_and_roll_nobody_back() {
+    // A registry's integer is read.
+    let numbered = half_a_minute(|_, event| event["model_version"] = json!(8));
+    let said = Case::of(RULES, &healthy(), &numbered).said();
+    assert!(said.starts_with("exit 0\nHOLD") && said.contains("in 300 pairs"), "{said}");
+    let unreadable = half_a_minute(|_, event| event["event_time"] = json!("2026-01-01 12:00:00"));
+    insta::assert_snapshot!(Case::of(RULES, &healthy(), &unreadable).said());
+    let some = half_a_minute(|n, event| {
+        if n % 5 == 0 {
+            event["event_time"] = json!("2026-01-01 12:00:00");
+        }
+    });
+    insta::assert_snapshot!(Case::of(RULES, &healthy(), &some).said());
+}
+
+#[test]
+fn a_score_that_isnt_compared_and_a_latency_below_zero_roll_nobody_back() {
+    let nan = half_a_minute(|_, e| e["prediction"] = json!({ "label": "ok", "score": "NaN" }));
+    let negative = half_a_minute(|n, event| {
+        if n % 2 == 1 {
+            event["latency_ms"] = json!(-0.001);
+        }
+    });
+    for candidate in [nan, negative] {
+        let said = Case::of(RULES, &healthy(), &candidate).said();
+        assert!(said.starts_with("exit 0\nHOLD") && said.contains("in 300 pairs"), "{said}");
+    }
+}
+
+#[test]
+fn failures_that_are_delivered_three_times_count_once() {
+    // 3 % fail, and each of these three times: 8.5 % of what arrives.
+    let answers = traffic(6000, 100, |n, event| {
+        if n % 33 == 0 {
+            fail(event);
+        }
+    });
+    let again = |line: &str| {
+        let copies = if line.contains("503") { 3 } else { 1 };
+        format!("{line}\n").repeat(copies)
+    };
+    let candidate: String = answers.lines().map(again).collect();
+    let primary = traffic(6000, 100, |_, _| {});
+    let said = Case::of("rollback_when: [error_rate > 5%]\n", &primary, &candidate).said();
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn an_outage_of_both_arms_investigates_during_it_and_after_it() {
+    for outage_s in [10, 50] {
+        let arm = |arm: i64| {
+            traffic(6 * 60 * 20, 20, move |n, event| {
+                let share = if (120..120 + outage_s).contains(&(n / 20)) { 33 } else { 1 };
+                if dice(n, arm) < share {
+                    fail(event);
+                }
+            })
+        };
+        let said = Case::of(RULES, &arm(0), &arm(1)).said();
+        assert!(!said.contains("ROLLBACK"), "{outage_s} s: {said}");
+        let is_shared =
+            said.starts_with("exit 0\nINVESTIGATE") && said.contains("the cause is shared");
+        assert!(is_shared || outage_s < 50, "{said}");
+    }
+}
+
+#[test]
+fn a_fix_isnt_rolled_back_for_what_it_fixes() {
+    for (switch_s, mix_s) in [(62, 0), (60, 0), (62, 30)] {
+        let candidate = traffic(180 * 20, 20, |n, event| {
+            let after = n / 20 - switch_s;
+            let is_old = after < 0 || (after < mix_s && after * 100 < dice(n, 1) * mix_s);
+            event["model_version"] = json!(if is_old { "v8.1" } else { "v8.2" });
+            if is_old && dice(n, 0) < 40 {
+                fail(event);
+            }
+        });
+        let primary = traffic(180 * 20, 20, |_, _| {});
+        let case = Case::of(RULES, &primary, &candidate);
+        let said = case.said();
+        assert!(said.starts_with("exit 0\nHOLD"), "{switch_s} s, {mix_s} s: {said}");
+        let versions = case.lines("signals.jsonl");
+        let versions: Vec<&Value> = versions.iter().map(|s| &s["data"]["model_version"]).collect();
+        assert_eq!(versions, ["v8.1"], "{switch_s} s, {mix_s} s: the broken one's rollback alone");
+    }
+}
+
+#[test]
+fn the_longest_for_that_is_allowed_can_be_shown() {
+    let failing = |share: i64| {
+        traffic(360 * 20, 20, move |n, event| {
+            if 30 * 20 <= n && dice(n, 1) < share {
+                fail(event);
+            }
+        })
+    };
+    // 240 panes of a second.
+    let rest = "time: {pane: 1s, wait: 5s, skew: 1s}\nrollback_when: [error_rate > 5% for 4m]\n";
+    let said = |share: i64| Case::of(rest, &failing(0), &failing(share)).said();
+    assert!(said(12).starts_with("exit 0\nROLLBACK"), "{}", said(12));
+    assert!(said(4).starts_with("exit 0\nHOLD"), "{}", said(4));
+}
