@@ -255,6 +255,7 @@ fn lossy() -> Vec<Scenario> {
         blameless("mirror loses 0.5 %", |_, _| Weather { missing: 0.005, ..Weather::FAIR }),
         blameless("mirror loses 2.5 %", |_, _| Weather { missing: 0.025, ..Weather::FAIR }),
         blameless("mirror loses 5 %", |_, _| Weather { missing: 0.05, ..Weather::FAIR }),
+        blameless("mirror samples 10 %, unsaid", |_, _| Weather { missing: 0.9, ..Weather::FAIR }),
         blameless("half of its records unreadable", |_, _| Weather {
             unreadable: 0.5,
             ..Weather::FAIR

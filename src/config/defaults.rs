@@ -4,7 +4,7 @@
 //! metric that may act stands in place of all defaults on it; each is an ordinary rule, shown like any other.
 //! Knows nothing of: places in the file.
 
-use crate::model::rule::{Action, Rule};
+use crate::model::rule::{Action, Metric, Rule};
 use crate::rules::grammar;
 
 /// What answers that don't come, and records that can't be read, lead to where the file says nothing of them.
@@ -14,11 +14,13 @@ const DEFAULTS: [(&str, Action); 3] = [
     ("unreadable_rate > 1%", Action::Investigate),
 ];
 
-/// The file's rules and the defaults that they leave.
-pub(super) fn with_defaults(mut rules: Vec<Rule>) -> Vec<Rule> {
+/// The file's rules and the defaults that they leave. What is missing means what the file says it means: where it
+/// doesn't say what is mirrored, a default on it is assumed.
+pub(super) fn with_defaults(mut rules: Vec<Rule>, says_mirrored: bool) -> Vec<Rule> {
     let own = rules.len();
     for (text, action) in DEFAULTS {
-        let Ok(rule) = grammar::parse(text, action) else { continue };
+        let Ok(mut rule) = grammar::parse(text, action) else { continue };
+        rule.assumed = rule.metric == Metric::MissingRate && !says_mirrored;
         let is_named = |known: &Rule| known.metric == rule.metric && !known.observed;
         if !rules.iter().take(own).any(is_named) {
             rules.push(rule);
@@ -33,7 +35,7 @@ mod tests {
 
     fn texts(own: &[(&str, Action)]) -> Vec<String> {
         let rules = own.iter().map(|(text, action)| grammar::parse(text, *action).expect("a rule"));
-        with_defaults(rules.collect()).into_iter().map(|rule| rule.text).collect()
+        with_defaults(rules.collect(), false).into_iter().map(|rule| rule.text).collect()
     }
 
     #[test]

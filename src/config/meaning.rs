@@ -9,6 +9,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::model::rule::{Metric, Rule};
 use crate::model::spec::{PipelineSpec, TimeSpec};
 use crate::model::times::{Tempo, Times};
 
@@ -41,6 +42,8 @@ struct OfTasks<'a>(&'a PipelineSpec);
 struct OfLasting<'a>(&'a PipelineSpec);
 
 struct OfAll<'a>(&'a PipelineSpec);
+
+struct OfRule<'a>(&'a Rule);
 
 /// What stands first in all.
 fn begin<'a, 'f>(
@@ -93,11 +96,34 @@ fn of_files<'t, 'a, 'f>(
         .field("roll_rows", &spec.roll_rows)
 }
 
+impl fmt::Debug for OfRule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(rule) = self;
+        let mut text = f.debug_struct("Rule");
+        text.field("text", &rule.text)
+            .field("action", &rule.action)
+            .field("metric", &rule.metric)
+            .field("op", &rule.op)
+            .field("value", &rule.value)
+            .field("relative", &rule.relative)
+            .field("at_worst", &rule.at_worst)
+            .field("held_for", &rule.held_for)
+            .field("segment", &rule.segment)
+            .field("observed", &rule.observed);
+        // What most files mean needs no word.
+        if rule.metric == Metric::MissingRate && !rule.assumed {
+            text.field("stated", &true);
+        }
+        text.finish()
+    }
+}
+
 impl fmt::Debug for OfAll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
+        let rules: Vec<OfRule<'_>> = spec.rules.iter().map(OfRule).collect();
         begin(f, "PipelineSpec", spec, Some(&spec.time))
-            .field("rules", &spec.rules)
+            .field("rules", &rules)
             .field("mirrored", &spec.mirrored)
             .field("certainty", &spec.certainty)
             .field("shared_cause_investigates", &spec.shared_cause_investigates)

@@ -112,7 +112,7 @@ impl Checker {
             labels: self.set(raw.labels.as_ref()),
             score_edges: edges,
             windows,
-            rules: with_defaults(rules),
+            rules: with_defaults(rules, raw.mirrored.is_some()),
             mirrored,
             certainty: Certainty {
                 per_rollout: self.positive_share(raw.certainty.per_rollout.as_ref(), 0.01),

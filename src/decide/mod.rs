@@ -27,21 +27,44 @@ const SHARED: &str = "the primary breaks the same rule: the cause is shared";
 /// The naive reading.
 const OBSERVED: &str = "an observed rule may alert, never act";
 
-/// The action that a shown rule leads to, and why it is weaker than the rule asks, if it is.
+/// What speaks against taking what was shown for the candidate's own fault, in words.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Doubts {
+    /// Whoever mirrors the requests may send the candidate a part of them.
+    pub sampled: Option<String>,
+    /// Answers to what the primary wasn't asked may be all that is wrong.
+    pub strangers: Option<String>,
+}
+
+/// What a shown rule leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Course {
+    /// The action.
+    pub action: Action,
+    /// Why it is weaker than the rule asks, if it is.
+    pub weaker: Option<String>,
+    /// What else to know, where it isn't.
+    pub advice: Option<String>,
+}
+
+/// What a shown rule leads to.
 #[must_use]
-pub fn action(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> (Action, Option<&'static str>) {
+pub fn course(spec: &PipelineSpec, rule: &Rule, shown: &Shown, doubts: Doubts) -> Course {
+    let doubt = doubts.sampled.or(doubts.strangers);
+    let said = |text: &str| Some(text.to_owned());
     let weaker = if rule.action != Action::Rollback {
-        None
+        return Course { action: rule.action, weaker: None, advice: doubt };
     } else if rule.observed {
-        Some(OBSERVED)
+        said(OBSERVED)
     } else if shown.old {
-        Some(OLD)
+        said(OLD)
     } else if shown.shared_cause && spec.shared_cause_investigates {
-        Some(SHARED)
+        said(SHARED)
     } else {
-        None
+        doubt
     };
-    (if weaker.is_some() { Action::Investigate } else { rule.action }, weaker)
+    let action = if weaker.is_some() { Action::Investigate } else { rule.action };
+    Course { action, weaker, advice: None }
 }
 
 /// How far each rollout of a candidate has come, and by which decision.

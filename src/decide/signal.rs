@@ -30,7 +30,9 @@ pub struct Grounds<'a> {
     /// Its evidence.
     pub shown: &'a Shown,
     /// Why the action is weaker than the rule asks.
-    pub weaker: Option<&'static str>,
+    pub weaker: Option<&'a str>,
+    /// In a sentence.
+    pub reason: &'a str,
     /// Requests to look at.
     pub examples: &'a Examples,
     /// Offsets weighed last: (task, input, first, last).
@@ -57,7 +59,7 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
             "metric": rule.metric.name(),
             "basis": grounds.basis.word(),
         },
-        "reason": words::sentence(spec, rule, shown, grounds.weaker),
+        "reason": grounds.reason,
         "weakened_because": grounds.weaker,
         "shown_at": words::time(shown.at),
         "since": words::time(shown.onset),

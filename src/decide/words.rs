@@ -3,6 +3,7 @@
 //! In: findings. Out: short sentences. Holds: a rate never stands without how many it is out of.
 //! Knows nothing of: where the words are shown.
 
+use super::Course;
 use crate::model::finding::{Bound, Dependence, Share, Shown, WorstSegment};
 use crate::model::rule::{Metric, Rule};
 use crate::model::spec::PipelineSpec;
@@ -180,9 +181,22 @@ pub fn since(rule: &Rule, shown: &Shown) -> String {
     }
 }
 
+/// What a candidate has answered since its first answer, where whoever mirrors the requests may send it a part.
+#[must_use]
+pub fn sampled(name: &str, answered: Share) -> String {
+    let share = answered.point().unwrap_or_default();
+    let whole = (share * 100.0).floor();
+    let percent = if whole < 1.0 { "N%".to_owned() } else { format!("{whole:.0}%") };
+    format!(
+        "since its first answer {name} has answered {} of the primary's requests; if the mirror samples, write \
+         `mirrored: {percent}`; if it doesn't, {name} doesn't answer the others",
+        self::percent(share)
+    )
+}
+
 /// One sentence for people.
 #[must_use]
-pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<&str>) -> String {
+pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, course: &Course) -> String {
     let mut text = format!(
         "{} {}: {}; {}",
         rule.text,
@@ -198,9 +212,9 @@ pub fn sentence(spec: &PipelineSpec, rule: &Rule, shown: &Shown, weaker: Option<
         text.push_str("; ");
         text.push_str(&clusters);
     }
-    if let Some(weaker) = weaker {
+    for more in course.weaker.iter().chain(&course.advice) {
         text.push_str("; ");
-        text.push_str(weaker);
+        text.push_str(more);
     }
     text
 }

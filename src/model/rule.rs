@@ -140,6 +140,8 @@ pub struct Rule {
     pub segment: Option<Segment>,
     /// The naive reading (`observed:`): may alert, never acts.
     pub observed: bool,
+    /// Nobody stated it: it is there by default, and the file doesn't say what is mirrored.
+    pub assumed: bool,
 }
 
 impl Rule {

@@ -111,6 +111,7 @@ pub fn parse(text: &str, action: Action) -> Result<Rule, RuleError> {
         held_for: None,
         segment: None,
         observed,
+        assumed: false,
     };
     while let Some(word) = words.words.next() {
         match word.text {

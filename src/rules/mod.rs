@@ -4,6 +4,7 @@
 //! no rule acts on a bare threshold; NaN, silence and too little data are undecided, never a pass.
 //! Knows nothing of: what a finding leads to.
 
+pub mod answering;
 mod clusters;
 pub mod deal;
 mod evidence;

@@ -23,6 +23,7 @@ mod config;
 mod loss;
 #[cfg(feature = "shell")]
 mod measures;
+mod missing;
 mod parking;
 mod promises;
 mod recovery;

@@ -75,6 +75,7 @@ pub(crate) fn rule(text: &str, action: Action, metric: Metric, op: Op, value: f6
         held_for: None,
         segment: None,
         observed: false,
+        assumed: false,
     }
 }
 

@@ -7,6 +7,7 @@
 //! files, Kafka.
 
 mod ages;
+mod doubts;
 mod feed;
 mod rollout;
 mod state;

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use super::feed::Cut;
 use super::versions::{Change, Versions};
 use crate::decide::signal::{Grounds, document, signal};
-use crate::decide::{self, Latch, Led, action, words};
+use crate::decide::{self, Course, Latch, Led, course, words};
 use crate::diagnose::{Diagnosis, Names, Trouble};
 use crate::model::entry::{Examples, Pane};
-use crate::model::finding::{Basis, Finding, Shown};
+use crate::model::finding::{Basis, Finding, Share, Shown};
 use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::rule::{Action, Rule};
@@ -24,6 +24,7 @@ use crate::model::spec::PipelineSpec;
 use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
+use crate::rules::answering::Answering;
 use crate::rules::deal::{Ledger, deal};
 use crate::rules::look::{Look, Seen, Trial};
 use crate::rules::watch::Watch;
@@ -61,6 +62,8 @@ pub(super) struct Rollout {
     pub(super) paired: u64,
     /// The candidate has answered anything.
     has_begun: bool,
+    /// What this arm has answered, over all model versions.
+    pub(super) answering: Answering,
 }
 
 /// What a weighing is part of.
@@ -106,6 +109,7 @@ impl Rollout {
             newest_time: None,
             paired: 0,
             has_begun: false,
+            answering: Answering::default(),
         }
     }
 
@@ -173,7 +177,10 @@ impl Rollout {
             None => self.windows.add(pane, offsets),
         }
         let all = pane.tallies.values().filter_map(|tallies| tallies.get(&Segment::all()));
-        self.paired += all.map(|tally| tally.paired).sum::<u64>();
+        let (paired, requests) = all.fold((0, 0), |(paired, requests), tally| {
+            (paired + tally.paired, requests + tally.primary.requests)
+        });
+        self.paired += paired;
         let to = spec.times().end_of(pane.start);
         let seen =
             pane.tallies.iter().map(|(version, tallies)| (version.as_str(), answers(tallies)));
@@ -183,6 +190,9 @@ impl Rollout {
         // Before its first answer, and in the pane of that, a candidate hasn't begun: it may have been started later.
         let (unjoined, begun) = (self.is_unjoined(), self.has_begun);
         self.has_begun |= pane.candidate.paired + pane.candidate.alone != 0;
+        if begun && !unjoined {
+            self.answering.take(Share { events: paired, total: requests });
+        }
         let look = Look {
             seen: pane_seen,
             from: pane.start,
@@ -293,7 +303,9 @@ impl Rollout {
     ) {
         let of = self.watches[at].rule;
         let rule = &spec.rules[of];
-        let (action, weaker) = action(spec, rule, shown);
+        let doubts = self.doubts(spec, context.comparison, rule, shown);
+        let course = course(spec, rule, shown, doubts);
+        let Course { action, ref weaker, .. } = course;
         if weaker.is_some() && !rule.observed {
             // It may be shown again when the backlog is read or the cause is the candidate's own, from what comes.
             self.watches[at].spend(shown);
@@ -305,7 +317,7 @@ impl Rollout {
             return;
         }
         let rollout = self.on(grounding.basis).clone();
-        let reason = words::sentence(spec, rule, shown, weaker);
+        let reason = words::sentence(spec, rule, shown, &course);
         let led = Led {
             action,
             rule: rule.text.clone(),
@@ -324,14 +336,15 @@ impl Rollout {
             rule,
             basis: grounding.basis,
             shown,
-            weaker,
+            weaker: weaker.as_deref(),
+            reason: &reason,
             examples: grounding.examples,
             offsets: grounding.offsets,
         };
         let sequence = context.sequence + outcome.signals.len() as u64;
         let signal = raised.then(|| signal(action, sequence, &grounds));
         let evidence = document(action, sequence, &grounds).to_string();
-        let row = row(&grounds, action, reason, signal.as_ref(), evidence);
+        let row = row(&grounds, action, signal.as_ref(), evidence);
         if signal.is_some() {
             self.newest.clone_from(&signal);
         }
@@ -456,18 +469,17 @@ fn answers(tallies: &std::collections::BTreeMap<Segment, Tally>) -> u64 {
 fn row(
     grounds: &Grounds<'_>,
     action: Action,
-    reason: String,
     signal: Option<&Signal>,
     evidence: String,
 ) -> DecisionRow {
-    let Grounds { comparison, rule, basis, shown, .. } = *grounds;
+    let Grounds { comparison, rule, basis, shown, reason, .. } = *grounds;
     DecisionRow {
         comparison,
         time: shown.at,
         basis: basis.word().to_owned(),
         action,
         rule: rule.text.clone(),
-        reason,
+        reason: reason.to_owned(),
         onset: shown.onset,
         log_evidence: shown.log_evidence,
         log_threshold: shown.log_threshold,
