@@ -8,14 +8,17 @@
 mod ids;
 mod pairing;
 mod reading;
+mod strangers;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::entry::SampledId;
+use crate::model::entry::{Pane, SampledId};
+use crate::model::finding::Share;
 use crate::model::spec::Comparator;
 use crate::model::time::{EventTime, Span};
 pub use pairing::Pairing;
 pub use reading::{ArmSecond, Reading};
+use strangers::Strangers;
 
 /// What keeps a comparison from saying anything true.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -33,6 +36,10 @@ pub struct Trouble {
 pub enum Kind {
     /// Too many records can't be read.
     Unreadable,
+    /// Too many records come later than `wait`.
+    Late,
+    /// A part of the candidate's answers has an id that the primary doesn't know.
+    UnknownIds,
     /// So many that the ones that are missed may be among them.
     MuchUnreadable,
     /// More model versions answer than can be tried one by one.
@@ -60,6 +67,8 @@ impl Kind {
         match self {
             Self::Unreadable | Self::MuchUnreadable => "unreadable",
             Self::ManyVersions => "many_versions",
+            Self::Late => "late",
+            Self::UnknownIds => "unknown_ids",
             Self::NothingReadable => "nothing_readable",
             Self::Silent => "silent",
             Self::NothingComparable => "nothing_comparable",
@@ -74,7 +83,7 @@ impl Kind {
     #[must_use]
     pub const fn is_blinding(self) -> bool {
         match self {
-            Self::Unreadable | Self::MuchUnreadable => false,
+            Self::Unreadable | Self::Late | Self::UnknownIds | Self::MuchUnreadable => false,
             Self::ManyVersions
             | Self::NothingReadable
             | Self::NothingComparable
@@ -96,7 +105,12 @@ impl Kind {
             | Self::OutOfTime
             | Self::MuchUnreadable
             | Self::NothingReadable => true,
-            Self::Unreadable | Self::ManyVersions | Self::Silent | Self::NothingComparable => false,
+            Self::Unreadable
+            | Self::Late
+            | Self::UnknownIds
+            | Self::ManyVersions
+            | Self::Silent
+            | Self::NothingComparable => false,
         }
     }
 }
@@ -106,6 +120,7 @@ impl Kind {
 pub struct Diagnosis {
     reading: [Reading; 2],
     pairing: Pairing,
+    strangers: Strangers,
 }
 
 /// Names and lengths that the words speak of.
@@ -137,6 +152,24 @@ impl Diagnosis {
         self.pairing.judge(names);
     }
 
+    /// Takes a closed pane.
+    pub fn take_pane(&mut self, pane: &Pane) {
+        self.strangers.take(pane);
+    }
+
+    /// Of the candidate's sampled ids since `since`, as far as the primary's samples would hold them, those that the
+    /// primary doesn't know.
+    #[must_use]
+    pub fn strangers_since(&self, since: EventTime) -> Share {
+        self.pairing.strangers_since(since)
+    }
+
+    /// Of the candidate's answers in the last closed panes those to ids that the primary doesn't know.
+    #[must_use]
+    pub fn strangers_of_panes(&self) -> Share {
+        self.strangers.share()
+    }
+
     /// What is wrong now, the gravest last.
     #[must_use]
     pub fn troubles(&self, names: &Names<'_>) -> Vec<Trouble> {
@@ -144,7 +177,13 @@ impl Diagnosis {
         let mut all = Vec::new();
         all.extend(primary.trouble("the primary", candidate, names));
         all.extend(candidate.trouble(names.candidate, primary, names));
+        all.extend(primary.lateness("the primary", names));
+        all.extend(candidate.lateness(names.candidate, names));
         all.extend(self.pairing.trouble().cloned());
+        // What keeps answers from being joined says already why the primary knows none of their ids.
+        if all.iter().all(|trouble| !trouble.kind.is_blinding() && !trouble.kind.is_unjoined()) {
+            all.extend(self.strangers.trouble(names, &self.pairing.examples()));
+        }
         all.sort_by_key(|trouble| trouble.kind);
         all
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Names, Trouble, ids};
 use crate::model::entry::{SAMPLE_MAX, SampledId};
+use crate::model::finding::Share;
 use crate::model::time::{EventTime, Span};
 
 /// Ids of an arm that are kept.
@@ -37,7 +38,8 @@ struct Sampled {
     order: VecDeque<u64>,
     /// Hashes above this may be missing; by sample, in order of coming, with how many ids came with it.
     whole_below: VecDeque<(u64, usize)>,
-    newest: EventTime,
+    /// By task: one may be behind the others.
+    newest: BTreeMap<u32, EventTime>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -57,6 +59,22 @@ struct Found<'a> {
     nowhere: [usize; 2],
 }
 
+/// The highest hash that is sure to be among an arm's samples, and the times that were sampled.
+struct Reach<'a> {
+    below: u64,
+    first: EventTime,
+    newest: &'a BTreeMap<u32, EventTime>,
+}
+
+impl Reach<'_> {
+    fn would_hold(&self, hash: u64, seen: &Seen) -> bool {
+        let newest = self.newest.get(&seen.task).or_else(|| self.newest.values().max());
+        hash <= self.below
+            && self.first <= seen.time
+            && newest.is_some_and(|newest| seen.time <= *newest)
+    }
+}
+
 impl Sampled {
     /// Samples of one second, by task.
     fn take(&mut self, sample: &[(u32, SampledId)]) {
@@ -70,7 +88,8 @@ impl Sampled {
             let whole = ids.get(SAMPLE_MAX - 1).map_or(u64::MAX, |id| id.hash);
             let mut added = 0;
             for id in ids {
-                self.newest = self.newest.max(id.time);
+                let newest = self.newest.entry(task).or_insert(id.time);
+                *newest = id.time.max(*newest);
                 let seen = Seen { task, time: id.time, id: id.id.clone() };
                 if self.by_hash.insert(id.hash, seen).is_none() {
                     self.order.push_back(id.hash);
@@ -97,10 +116,10 @@ impl Sampled {
         self.whole_below.iter().map(|(hash, _)| *hash).min().unwrap_or(0)
     }
 
-    /// What would be among the samples if this arm had it: the highest hash, and the times that were sampled.
-    fn reach(&self) -> (u64, EventTime, EventTime) {
+    /// What would be among the samples if this arm had it.
+    fn reach(&self) -> Reach<'_> {
         let first = self.by_hash.values().map(|seen| seen.time).min().unwrap_or(EventTime::END);
-        (self.whole_below(), first, self.newest)
+        Reach { below: self.whole_below(), first, newest: &self.newest }
     }
 
     fn ids(&self) -> Vec<&str> {
@@ -118,6 +137,38 @@ impl Pairing {
     /// What keeps both arms' ids from meeting.
     pub(super) const fn trouble(&self) -> Option<&Trouble> {
         self.found.as_ref()
+    }
+
+    /// The candidate's ids that can be judged, each with whether the primary knows it.
+    fn judged(&self) -> impl Iterator<Item = (&Seen, bool)> {
+        let [primary, candidate] = &self.arms;
+        let reach = primary.reach();
+        // Known ones by the same measure, so that their share is that of all ids.
+        let candidate = candidate.by_hash.iter();
+        let judged = candidate.filter(move |(hash, seen)| reach.would_hold(**hash, seen));
+        judged.map(|(hash, seen)| (seen, primary.by_hash.contains_key(hash)))
+    }
+
+    /// Ids since `since` that the primary doesn't know, of all that can be judged.
+    pub(super) fn strangers_since(&self, since: EventTime) -> Share {
+        let mut share = Share::default();
+        for (_, is_known) in self.judged().filter(|(seen, _)| since <= seen.time) {
+            share.add(Share { events: u64::from(!is_known), total: 1 });
+        }
+        share
+    }
+
+    /// Some ids that the primary doesn't know, and what they have in common: nothing where none is kept.
+    pub(super) fn examples(&self) -> String {
+        let unknown = self.judged().filter(|(_, is_known)| !is_known);
+        let unknown: Vec<&str> = unknown.map(|(seen, _)| seen.id.as_str()).collect();
+        if unknown.is_empty() {
+            return String::new();
+        }
+        let shown: Vec<&str> = unknown.iter().take(SHOWN).copied().collect();
+        let what = ids::difference(&self.arms[0].ids(), &unknown, "these");
+        let what = what.map_or_else(String::new, |what| format!(": {what}"));
+        format!(", such as {}{what}", shown.join(", "))
     }
 
     /// Looks at the samples so far. What was found stays until ids are seen to meet: an arm that isn't as far as the
@@ -173,10 +224,6 @@ impl Pairing {
     /// What became of both arms' ids that the other's samples would hold by now.
     fn found(&self, names: &Names<'_>) -> Found<'_> {
         let [primary, candidate] = &self.arms;
-        let would_hold =
-            |(below, first, last): (u64, EventTime, EventTime), hash: u64, seen: &Seen| {
-                hash <= below && first <= seen.time && seen.time <= last
-            };
         let reaches = [primary.reach(), candidate.reach()];
         let mut found = Found::default();
         for (hash, theirs) in &candidate.by_hash {
@@ -191,12 +238,12 @@ impl Pairing {
                         found.apart.push((later.max(sooner), sooner < later));
                     }
                 }
-                None => found.nowhere[0] += usize::from(would_hold(reaches[0], *hash, theirs)),
+                None => found.nowhere[0] += usize::from(reaches[0].would_hold(*hash, theirs)),
             }
         }
         for (hash, ours) in &primary.by_hash {
             let is_alone = !candidate.by_hash.contains_key(hash);
-            found.nowhere[1] += usize::from(is_alone && would_hold(reaches[1], *hash, ours));
+            found.nowhere[1] += usize::from(is_alone && reaches[1].would_hold(*hash, ours));
         }
         found
     }

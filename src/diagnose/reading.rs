@@ -13,6 +13,7 @@ use crate::model::bucket::Unreadable;
 use crate::model::spec::Comparator;
 use crate::model::tally::merge_counts;
 use crate::model::time::{EventTime, Span};
+use crate::stats::histogram::CoarseLatency;
 
 const MINUTE: Span = Span::from_secs(60);
 /// An arm is silent after so long, if the other sends.
@@ -23,7 +24,9 @@ const DUE: u64 = 5;
 const ENOUGH: u64 = 20;
 /// So much that can't be read may be what is missed.
 const MANY: f64 = 0.1;
-/// Unreadable records are told from this share on.
+/// The longest `wait` that a pipeline file may ask for.
+const WAIT_MOST: Span = Span::from_secs(3600);
+/// Unreadable and late records are told from this share on.
 const SHARE: f64 = 0.01;
 
 /// What was read of one arm in a second.
@@ -39,6 +42,8 @@ pub struct ArmSecond<'a> {
     pub unreadable: &'a BTreeMap<Unreadable, u64>,
     /// One of these: offset and what was found.
     pub example: Option<(i64, &'a str)>,
+    /// How far those that came later than `wait` lay behind what was before them in their partition, in microseconds.
+    pub late_by: &'a CoarseLatency,
 }
 
 /// Counts of a minute.
@@ -48,6 +53,7 @@ struct Minute {
     placed: u64,
     carries: [u64; 5],
     unreadable: BTreeMap<Unreadable, u64>,
+    late_by: CoarseLatency,
 }
 
 impl Minute {
@@ -58,6 +64,7 @@ impl Minute {
             *mine += more;
         }
         merge_counts(&mut self.unreadable, &more.unreadable);
+        self.late_by.merge(&more.late_by);
     }
 
     fn unreadable(&self) -> u64 {
@@ -95,7 +102,8 @@ impl Reading {
             self.since = Some(at);
         }
         let ArmSecond { read, placed, carries, .. } = *second;
-        let counts = Minute { read, placed, carries, unreadable: second.unreadable.clone() };
+        let (unreadable, late_by) = (second.unreadable.clone(), second.late_by.clone());
+        let counts = Minute { read, placed, carries, unreadable, late_by };
         self.running.merge(&counts);
         self.all.merge(&counts);
         if let Some((offset, found)) = second.example {
@@ -108,10 +116,7 @@ impl Reading {
     }
 
     pub(super) fn trouble(&self, name: &str, other: &Self, names: &Names<'_>) -> Option<Trouble> {
-        let mut lately = self.running.clone();
-        if let Some(last) = &self.last {
-            lately.merge(last);
-        }
+        let lately = self.lately();
         // What was read long ago counts where nothing else was.
         let known = if lately.read == 0 { &self.all } else { &lately };
         let (read, unreadable) = (known.read, known.unreadable());
@@ -145,6 +150,43 @@ impl Reading {
             return Some(Trouble { kind: Kind::OutOfTime, text, cure: cure.to_owned() });
         }
         incomparable(name, &lately, names.comparator)
+    }
+
+    fn lately(&self) -> Minute {
+        let mut lately = self.running.clone();
+        if let Some(last) = &self.last {
+            lately.merge(last);
+        }
+        lately
+    }
+
+    /// That too many records came later than they may, and which `wait` would do.
+    pub(super) fn lateness(&self, name: &str, names: &Names<'_>) -> Option<Trouble> {
+        let Minute { read, late_by, .. } = self.lately();
+        let late = late_by.total();
+        #[expect(clippy::cast_precision_loss, reason = "counts of records lie far below 2^53")]
+        let share = late as f64 / read.max(1) as f64;
+        if read < ENOUGH || share <= SHARE {
+            return None;
+        }
+        let by = Span::from_us(i64::try_from(late_by.quantile(0.99)?).unwrap_or(i64::MAX));
+        let enough = Span::from_secs(by.us() / 1_000_000 + 1);
+        let text = format!(
+            "{late} of {read} records of {name} ({:.0} %) come out of order, up to {enough} behind others of their partition, and `wait` is {}: they aren't compared",
+            share * 100.0,
+            names.wait
+        );
+        let order = if 0.5 < share {
+            "most lie so: sort the topic or file by time"
+        } else {
+            "write them in order of time"
+        };
+        let cure = if WAIT_MOST < enough {
+            format!("{order}, and see the clocks that stamp `event_time`")
+        } else {
+            format!("{order}, or write `time: {{wait: {enough}}}`")
+        };
+        Some(Trouble { kind: Kind::Late, text, cure })
     }
 
     fn silence(&self, name: &str, other: &Self) -> Option<Trouble> {
@@ -225,11 +267,12 @@ mod tests {
         };
         let (mut reading, unreadable) =
             (Reading::default(), BTreeMap::from([(Unreadable::Syntax, 30)]));
-        let none = BTreeMap::new();
+        let (none, late_by) = (BTreeMap::new(), &CoarseLatency::default());
         for second in 0..300 {
             let (read, unreadable) = if second == 0 { (30, &unreadable) } else { (0, &none) };
             let at = EventTime::from_us(second * 1_000_000);
-            let second = ArmSecond { read, placed: 0, carries: [0; 5], unreadable, example: None };
+            let second =
+                ArmSecond { read, placed: 0, carries: [0; 5], unreadable, example: None, late_by };
             reading.take(at, &second, 0);
         }
         let told = reading.trouble("v8", &Reading::default(), &names).unwrap();

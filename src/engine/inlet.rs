@@ -391,7 +391,7 @@ impl Inlet {
         let time = observation.time;
         if self.clock.is_late(time, before) {
             self.side_at(before.max(time), offset).late += 1;
-            self.vitals.add_late();
+            self.vitals.add_late(before.since(time));
             return;
         }
         self.first.get_or_insert(time);

@@ -340,6 +340,8 @@ pub struct ArmVitals {
     pub copies: u64,
     /// Records that came later than `wait`: never weighed.
     pub late: u64,
+    /// How far these lay behind what was before them in their partition, in microseconds.
+    pub late_by: CoarseLatency,
     /// Newest event time that passed, if any.
     pub newest: Option<EventTime>,
     /// Oldest event time that passed, if any.

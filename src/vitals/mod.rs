@@ -23,8 +23,8 @@ use crate::model::entry::{
 use crate::model::observation::{Answer, Observation};
 use crate::model::spec::Dimension;
 use crate::model::tally::{OTHER, Segment};
-use crate::model::time::EventTime;
-use crate::stats::histogram::DenseHistogram;
+use crate::model::time::{EventTime, Span};
+use crate::stats::histogram::{CoarseLatency, DenseHistogram};
 use keys::Keys;
 use recent::Recent;
 
@@ -57,6 +57,7 @@ pub struct VitalsCounter {
     overrides: u64,
     copies: u64,
     late: u64,
+    late_by: CoarseLatency,
     newest: Option<EventTime>,
     oldest: Option<EventTime>,
     failed: Vec<String>,
@@ -129,6 +130,7 @@ impl VitalsCounter {
             overrides: 0,
             copies: 0,
             late: 0,
+            late_by: CoarseLatency::default(),
             newest: None,
             oldest: None,
             failed: Vec::new(),
@@ -180,9 +182,12 @@ impl VitalsCounter {
         }
     }
 
-    /// A record passes that came later than it may.
-    pub fn add_late(&mut self) {
-        self.late += u64::from(self.counts_now);
+    /// A record passes that came later than it may, so far behind what was before it.
+    pub fn add_late(&mut self, by: Span) {
+        if self.counts_now {
+            self.late += 1;
+            self.late_by.record(by.us().unsigned_abs());
+        }
     }
 
     /// An accepted observation passes behind the running max `before`; `hash` is that of its id.
@@ -275,6 +280,7 @@ impl VitalsCounter {
             overrides: std::mem::take(&mut self.overrides),
             copies: std::mem::take(&mut self.copies),
             late: std::mem::take(&mut self.late),
+            late_by: std::mem::take(&mut self.late_by),
             newest: self.newest.take(),
             oldest: self.oldest.take(),
             counts,

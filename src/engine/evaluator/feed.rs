@@ -14,6 +14,7 @@ use crate::model::entry::{
 use crate::model::feeds::Feeds;
 use crate::model::tally::{Segment, merge_counts};
 use crate::model::time::EventTime;
+use crate::stats::histogram::CoarseLatency;
 
 /// Vitals of all tasks that are weighed together.
 #[derive(Clone, Debug)]
@@ -41,6 +42,7 @@ pub(super) struct ArmCut {
     pub(super) overrides: u64,
     pub(super) copies: u64,
     pub(super) late: u64,
+    pub(super) late_by: CoarseLatency,
     /// Records read, and those of them that came from inputs that were catching up.
     read: u64,
     read_old: u64,
@@ -68,6 +70,7 @@ impl ArmCut {
             placed: counted + self.copies + self.late + self.overrides,
             carries: self.carries,
             unreadable: &self.unreadable,
+            late_by: &self.late_by,
             example: self
                 .unreadable_example
                 .as_ref()
@@ -117,6 +120,7 @@ impl ArmCut {
         self.overrides += more.overrides;
         self.copies += more.copies;
         self.late += more.late;
+        self.late_by.merge(&more.late_by);
         for (mine, theirs) in self.carries.iter_mut().zip(more.carries) {
             *mine += theirs;
         }
