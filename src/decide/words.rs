@@ -237,6 +237,7 @@ mod tests {
             held_for: None,
             segment: None,
             observed: false,
+            assumed: false,
         };
         let at = |second: i64| EventTime::from_us(43_421_250_000 + second * 1_000_000);
         let mut shown = Shown {
@@ -253,6 +254,7 @@ mod tests {
             segments: Vec::new(),
             shared_cause: false,
             old: false,
+            alone: Share::default(),
             clusters: 1.0,
             dependence: Dependence::None,
         };

@@ -82,6 +82,9 @@ pub struct Shown {
     pub shared_cause: bool,
     /// More than half of what it rests on was older than a minute when it was read.
     pub old: bool,
+    /// Of the candidate's events since the onset as many may be those of answers without a request, out of so many
+    /// answers that these may be: panes tell.
+    pub alone: Share,
     /// Evidence was divided by this, because events come in clusters; 1 where they don't.
     pub clusters: f64,
     /// What that was learnt from.

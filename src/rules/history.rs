@@ -35,6 +35,8 @@ pub(super) struct Step {
     pub(super) to: EventTime,
     pub(super) candidate: Share,
     pub(super) primary: Share,
+    /// Of the candidate's what may be answers without a request.
+    pub(super) alone: Share,
     /// By segment, the candidate's and its own primary's.
     pub(super) segments: Vec<(Segment, Share, Share)>,
     /// The primary's and the candidate's.
@@ -48,6 +50,7 @@ pub(super) struct Step {
 pub(super) struct Since {
     pub(super) candidate: Share,
     pub(super) primary: Share,
+    pub(super) alone: Share,
     pub(super) old: f64,
     segments: BTreeMap<Segment, (Share, Share)>,
     latency: (CoarseLatency, CoarseLatency),
@@ -76,6 +79,7 @@ impl History {
         for step in self.steps.iter().filter(|step| onset <= step.from) {
             since.candidate.add(step.candidate);
             since.primary.add(step.primary);
+            since.alone.add(step.alone);
             since.old += step.old;
             for (segment, candidate, primary) in &step.segments {
                 let both = since.segments.entry(segment.clone()).or_default();

@@ -143,6 +143,33 @@ impl<'a> Look<'a> {
         share
     }
 
+    /// Of the candidate's events in a pane as many as answers without a request may have made, out of so many of its
+    /// answers that these may be.
+    #[must_use]
+    pub fn alone(&self, metric: Metric, segment: &Segment, edge_us: u64) -> Share {
+        let mut share = Share::default();
+        for tally in self.tallies(segment) {
+            share.add(match metric {
+                Metric::ErrorRate => {
+                    let paired = tally.candidate_only_failed + tally.both_failed;
+                    let events = tally.candidate.failed.saturating_sub(paired);
+                    Share { events, total: tally.orphans }
+                }
+                Metric::NullRate | Metric::Latency { .. } => {
+                    let Share { events, .. } = of_tally(metric, tally, Of::Candidate, edge_us);
+                    let most = events.min(tally.orphans);
+                    Share { events: most, total: most }
+                }
+                Metric::MissingRate
+                | Metric::UnreadableRate
+                | Metric::MatchRate
+                | Metric::PredictionShift
+                | Metric::Accuracy => Share::default(),
+            });
+        }
+        share
+    }
+
     /// Primaries without an answer of the candidate, as far as no answer of it is known to exist that couldn't
     /// be read or joined: each of those may be the one that is missed.
     fn missing(&self, pane: &Pane, segment: &Segment) -> Share {

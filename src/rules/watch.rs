@@ -172,6 +172,17 @@ impl Watch {
         self.shown.is_some()
     }
 
+    /// The share that must not be exceeded.
+    #[must_use]
+    pub const fn limit(&self) -> f64 {
+        self.limit
+    }
+
+    /// What was shown can't be told yet: it is shown again by the next look that shows it.
+    pub fn put_off(&mut self) {
+        self.shown = None;
+    }
+
     /// Its share of one false alarm in the stated interval.
     #[must_use]
     pub fn share_of_interval(&self, spec: &PipelineSpec) -> f64 {
@@ -329,6 +340,7 @@ impl Watch {
             to: look.to,
             candidate,
             primary: count(Of::Primary, &self.segment),
+            alone: look.alone(rule.metric, &self.segment, theirs),
             segments: segments.into_iter().map(part).collect(),
             latency: latency.then(|| {
                 (
@@ -384,6 +396,7 @@ impl Watch {
             segments: since.worst_segments(),
             shared_cause: shared,
             old: since.is_old(),
+            alone: since.alone,
             clusters,
             dependence,
         })
@@ -438,6 +451,7 @@ impl Watch {
             segments: Vec::new(),
             shared_cause: false,
             old: 0.5 < look.old,
+            alone: Share::default(),
             clusters: 1.0,
             dependence: Dependence::None,
         }

@@ -1,32 +1,182 @@
 //! What speaks against taking what was shown for the candidate's own fault.
 //!
-//! In: a shown rule; what is known of the arm. Out: doubts in words. Holds: who copies the requests may copy a part,
-//! unless the file or this arm's past says otherwise; a candidate that was seen to answer is never excused for
-//! falling silent, whatever its version. Knows nothing of: what a doubt leads to.
+//! In: a shown rule; what is known of the arm. Out: doubts in words, or that it isn't known yet. Holds: who copies the
+//! requests may copy a part, unless the file or this arm's past says otherwise; a candidate that was seen to answer is
+//! never excused for falling silent, whatever its version; answers that the primary wasn't asked for speak against a
+//! rule only if without them it may not be broken. Knows nothing of: what a doubt leads to.
 
 use super::rollout::Rollout;
 use crate::decide::{Doubts, words};
-use crate::model::finding::Shown;
+use crate::model::finding::{Basis, Share, Shown};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
+use crate::model::time::{EventTime, Span};
+
+/// So long after a harm began it is waited for more of the candidate's ids, where none of too few is a stranger.
+const PATIENCE: Span = Span::from_secs(60);
+
+/// Whether answers that the primary wasn't asked for may be all that is wrong.
+#[derive(PartialEq, Eq, Debug)]
+enum Strangers {
+    No,
+    /// In words.
+    May(String),
+    /// Too few ids were seen.
+    Unknown,
+}
 
 impl Rollout {
-    /// What speaks against a rule that was shown.
+    /// What speaks against a rule that was shown by the watch at `at`; nothing while that can't be known yet.
     pub(super) fn doubts(
         &self,
         spec: &PipelineSpec,
         comparison: u8,
-        rule: &Rule,
-        shown: &Shown,
-    ) -> Doubts {
+        (at, shown): (usize, &Shown),
+    ) -> Option<Doubts> {
+        let watch = &self.watches[at];
+        let rule = &spec.rules[watch.rule];
         let name = spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
-        let is_sampled = rule.metric == Metric::MissingRate
-            && rule.assumed
+        let sampled = self
+            .is_sampled(rule, shown)
+            .then(|| words::sampled(name, self.answering.since_first()));
+        let strangers = match (is_about_answers(rule), watch.basis) {
+            (false, _) => Strangers::No,
+            (true, Basis::Panes) => in_panes(shown, watch.limit()),
+            (true, Basis::Vitals) => {
+                let since = |time| self.diagnosis.strangers_since(time);
+                // Those of before tell what little came since can't.
+                let all = [since(EventTime::START), self.diagnosis.strangers_of_panes()];
+                in_samples(shown, watch.limit(), (since(shown.onset), all), name)
+            }
+        };
+        match strangers {
+            Strangers::Unknown if rule.action == Action::Rollback => None,
+            Strangers::No | Strangers::Unknown => Some(Doubts { sampled, strangers: None }),
+            Strangers::May(text) => Some(Doubts { sampled, strangers: Some(text) }),
+        }
+    }
+
+    /// Whoever mirrors the requests may send a part of them.
+    fn is_sampled(&self, rule: &Rule, shown: &Shown) -> bool {
+        let is_assumed = rule.metric == Metric::MissingRate && rule.assumed;
+        is_assumed
             && match rule.action {
                 Action::Rollback => !self.answering.is_most(),
-                _ => self.answering.is_steady(shown.candidate),
-            };
-        let sampled = is_sampled.then(|| words::sampled(name, self.answering.since_first()));
-        Doubts { sampled, strangers: None }
+                Action::Hold | Action::Promote | Action::Investigate => {
+                    self.answering.is_steady(shown.candidate)
+                }
+            }
+    }
+}
+
+/// Whether any answer of the candidate counts for it, whoever asked.
+const fn is_about_answers(rule: &Rule) -> bool {
+    matches!(rule.metric, Metric::ErrorRate | Metric::NullRate | Metric::Latency { .. })
+        && !rule.observed
+}
+
+/// Whether a share is within its limit without these.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
+fn is_within(share: Share, limit: f64, events: f64, total: f64) -> bool {
+    share.events as f64 - events <= limit * (share.total as f64 - total)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
+fn in_panes(shown: &Shown, limit: f64) -> Strangers {
+    let Share { events, total } = shown.alone;
+    if events == 0 || !is_within(shown.candidate, limit, events as f64, total as f64) {
+        return Strangers::No;
+    }
+    Strangers::May(format!(
+        "{events} of these may be answers to ids that the primary doesn't know, and the pairs alone don't show it"
+    ))
+}
+
+/// Of the candidate's ids since the onset, and of all that are known, so many are strangers: their share may be as high
+/// as the highest of these.
+fn in_samples(shown: &Shown, limit: f64, (ids, all): (Share, [Share; 2]), name: &str) -> Strangers {
+    let with = all.into_iter().chain([ids]).filter(|ids| ids.events != 0);
+    let highest = with.max_by(|a, b| at_most(*a).total_cmp(&at_most(*b))).unwrap_or(ids);
+    #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
+    let part = at_most(highest) * shown.candidate.total as f64;
+    if highest.total == 0 || !is_within(shown.candidate, limit, part, part) {
+        return Strangers::No;
+    }
+    let Share { events: strangers, total: judged } = highest;
+    if strangers == 0 {
+        let is_early = shown.at.since(shown.onset) < PATIENCE;
+        return if is_early { Strangers::Unknown } else { Strangers::No };
+    }
+    Strangers::May(format!(
+        "of {judged} requests of {name} that were looked up {strangers} have an id that the primary doesn't know, or \
+         that it says was forced: these may be all that is wrong, and the pairs of closed panes decide"
+    ))
+}
+
+/// How high the share of strangers may be: two standard errors and one more than seen; where none is, what would have
+/// been seen 99 times out of 100.
+#[expect(clippy::cast_precision_loss, reason = "counts of ids lie far below 2^53")]
+fn at_most(ids: Share) -> f64 {
+    let seen = ids.events as f64;
+    let most = if ids.events == 0 { 5.0 } else { seen + 2.0 * seen.sqrt() + 1.0 };
+    (most / ids.total.max(1) as f64).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::{Bound, Dependence};
+
+    /// So many of a thousand, so many seconds after the onset.
+    fn shown(events: u64, after: i64, alone: Share) -> Shown {
+        let onset = EventTime::from_us(0);
+        Shown {
+            at: onset.plus(Span::from_secs(after)),
+            onset,
+            onset_between: Some((onset, onset)),
+            log_evidence: 20.0,
+            log_threshold: 10.0,
+            bound: Bound::Rollout,
+            candidate: Share { events, total: 1000 },
+            primary: Share::default(),
+            candidate_value: None,
+            primary_value: None,
+            segments: Vec::new(),
+            shared_cause: false,
+            old: false,
+            alone,
+            clusters: 1.0,
+            dependence: Dependence::None,
+        }
+    }
+
+    const fn share(events: u64, total: u64) -> Share {
+        Share { events, total }
+    }
+
+    #[test]
+    fn as_many_strangers_as_are_seen_may_be_what_is_wrong_and_a_few_more() {
+        let none = share(0, 0);
+        let with = |events, after, ids, all| {
+            in_samples(&shown(events, after, none), 0.05, (ids, [all, none]), "v8")
+        };
+        let of = |events, after, ids| with(events, after, ids, none);
+        assert!(matches!(of(110, 9, share(5, 50)), Strangers::May(_)));
+        assert_eq!(of(300, 9, share(5, 100)), Strangers::No, "more is broken");
+        assert_eq!(of(110, 9, share(0, 20)), Strangers::Unknown, "too few");
+        assert_eq!(of(110, 9, share(0, 200)), Strangers::No, "all are known");
+        assert_eq!(of(60, 61, share(0, 80)), Strangers::No, "it was waited for");
+        assert_eq!(of(110, 9, share(0, 0)), Strangers::No, "none is sampled");
+        let before = with(110, 9, share(0, 200), share(40, 400));
+        assert!(matches!(before, Strangers::May(_)), "they were there before");
+        assert!(matches!(of(990, 9, share(40, 40)), Strangers::May(_)), "nothing is known");
+    }
+
+    #[test]
+    fn in_panes_answers_without_a_request_are_counted() {
+        let of = |events, alone| in_panes(&shown(events, 9, alone), 0.05);
+        assert!(matches!(of(110, share(100, 100)), Strangers::May(_)));
+        assert_eq!(of(200, share(100, 100)), Strangers::No);
+        assert_eq!(of(110, share(0, 100)), Strangers::No, "they don't fail");
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Rollout {
     before_time: Option<Pane>,
     /// The signal with the highest sequence.
     pub(super) newest: Option<Signal>,
-    diagnosis: Diagnosis,
+    pub(super) diagnosis: Diagnosis,
     /// What keeps the arms from being compared now.
     pub(super) troubles: Vec<Trouble>,
     /// What was told of these and of blind rules.
@@ -181,6 +181,7 @@ impl Rollout {
             (paired + tally.paired, requests + tally.primary.requests)
         });
         self.paired += paired;
+        self.diagnosis.take_pane(pane);
         let to = spec.times().end_of(pane.start);
         let seen =
             pane.tallies.iter().map(|(version, tallies)| (version.as_str(), answers(tallies)));
@@ -303,7 +304,10 @@ impl Rollout {
     ) {
         let of = self.watches[at].rule;
         let rule = &spec.rules[of];
-        let doubts = self.doubts(spec, context.comparison, rule, shown);
+        let Some(doubts) = self.doubts(spec, context.comparison, (at, shown)) else {
+            self.watches[at].put_off();
+            return;
+        };
         let course = course(spec, rule, shown, doubts);
         let Course { action, ref weaker, .. } = course;
         if weaker.is_some() && !rule.observed {

@@ -115,3 +115,16 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     let all = whole.share(Metric::ErrorRate, Of::Candidate, &Segment::all(), 0);
     assert_eq!(all, Share { events: 24, total: 104 }, "versions that can't be told apart");
 }
+
+#[test]
+fn what_answers_without_a_request_may_have_done_is_counted() {
+    let mut pane = pane();
+    let tally = pane.tallies.get_mut("v8").and_then(|of| of.get_mut(&Segment::all())).unwrap();
+    (tally.orphans, tally.candidate_only_failed) = (4, 1);
+    let look = look(&pane, "v8");
+    let alone = |metric| {
+        let Share { events, total } = look.alone(metric, &Segment::all(), 50_000);
+        (events, total)
+    };
+    assert_eq!(METRICS.map(alone), [(2, 4), (4, 4), (4, 4), (0, 0), (0, 0)]);
+}
