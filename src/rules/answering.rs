@@ -33,7 +33,8 @@ impl Answering {
         self.since_first.add(pane);
         let Some(grid) = RateGrid::exceeds(MOST).filter(|_| pane.total != 0) else { return };
         let increment = grid.increment(pane.events.min(pane.total), pane.total);
-        self.evidence.advance(&increment.map(|log| log.min(PANE_MOST)));
+        let increment: Vec<f64> = increment.into_iter().map(|log| log.min(PANE_MOST)).collect();
+        self.evidence.advance(&increment);
         self.is_most |= LOG_THRESHOLD <= self.evidence.log_sr();
     }
 

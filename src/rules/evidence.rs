@@ -15,7 +15,7 @@ use crate::model::finding::{Bound, Dependence};
 use crate::model::time::Span;
 use crate::stats::block_min::BlockMin;
 use crate::stats::change_prior::ChangePrior;
-use crate::stats::grid::RateGrid;
+use crate::stats::grid::{MULTIPLIERS, RateGrid};
 use crate::stats::kernel;
 use crate::stats::proportion::Rate;
 use crate::stats::sr::Sr;
@@ -115,24 +115,11 @@ impl Evidence {
         self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
         if candidate.total != 0 {
             let discount = self.clusters.discount([primary.total != 0, true]);
-            let Discount { divisor, most_of_look, dependence } = discount;
-            self.divisor = (divisor, dependence);
-            let against = match discordant {
-                Some((ours, theirs)) => kernel::paired_increment(ours, theirs),
-                None => kernel::increment(
-                    Rate { hits: candidate.events, total: candidate.total },
-                    Rate { hits: primary.events, total: primary.total },
-                    1.0,
-                )
-                .unwrap_or_default(),
-            };
-            // A smaller e-value is one, too.
-            let most = self.most_of_look.min(most_of_look);
-            let against = tempered(&against, divisor).map(|log| log.min(most));
-            let rate = |grid: &RateGrid| {
-                let increment = grid.increment(candidate.events, candidate.total);
-                tempered(&increment, divisor).map(|log| log.min(most))
-            };
+            self.divisor = (discount.divisor, discount.dependence);
+            let most = self.most_of_look.min(discount.most_of_look);
+            let kept = |increment: &[f64]| capped(tempered(increment, discount.divisor), most);
+            let against = kept(&self.against_primary(step, discordant));
+            let rate = |grid: &RateGrid| kept(&grid.increment(candidate.events, candidate.total));
             match &self.null {
                 Null::Limit(grid) => self.own.advance_alone(&rate(grid)),
                 Null::Primary => self.own.advance_alone(&against),
@@ -151,6 +138,25 @@ impl Evidence {
             self.either[1].advance(&rate);
         }
         self.clusters.learn(*candidate, *primary);
+    }
+
+    /// Log evidence of a look that the candidate's share is higher than the primary's.
+    fn against_primary(&self, step: &Step, discordant: Option<(u64, u64)>) -> Vec<f64> {
+        let Step { candidate, primary, .. } = step;
+        let multipliers = match &self.null {
+            Null::Limit(grid) | Null::LimitOrPrimary(grid) => grid.multipliers(),
+            Null::Primary => &MULTIPLIERS,
+        };
+        match discordant {
+            Some((ours, theirs)) => kernel::paired_increment(multipliers, ours, theirs),
+            None => kernel::increment(
+                multipliers,
+                Rate { hits: candidate.events, total: candidate.total },
+                Rate { hits: primary.events, total: primary.total },
+                1.0,
+            )
+            .unwrap_or_else(|| vec![0.0; multipliers.len()]),
+        }
     }
 
     /// What stands for the rule.
@@ -190,4 +196,9 @@ impl Evidence {
         self.clusters.renew();
         self.alone = before.alone;
     }
+}
+
+/// Log evidence of at most so much at each point: a smaller e-value is one, too.
+fn capped(increment: Vec<f64>, most: f64) -> Vec<f64> {
+    increment.into_iter().map(|log| log.min(most)).collect()
 }

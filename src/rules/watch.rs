@@ -54,7 +54,6 @@ pub struct Watch {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "a pipeline has a handful of watches")]
 enum Claim {
     Share(Evidence),
     Shift(Shift),
@@ -129,7 +128,7 @@ impl Watch {
         } else if rule.metric == Metric::PredictionShift {
             Claim::Shift(Shift::new(limit, classes(spec), spec.time.pane)?)
         } else {
-            let grid = RateGrid::exceeds(limit)?;
+            let grid = RateGrid::watching(limit)?;
             let null = match rule.metric {
                 Metric::Latency { .. } if rule.relative => Null::Primary,
                 Metric::ErrorRate | Metric::NullRate | Metric::Latency { .. }
@@ -356,7 +355,7 @@ impl Watch {
     fn show(&self, rule: &Rule, look: &Look<'_>, weight: Weight, shared: bool) -> Option<Shown> {
         let looks: Vec<(u64, u64)> =
             self.history.seen().map(|step| (step.candidate.events, step.candidate.total)).collect();
-        let grid = RateGrid::exceeds(self.limit)?;
+        let grid = RateGrid::watching(self.limit)?;
         let time = |at: usize| self.history.seen().nth(at).map_or(look.from, |step| step.from);
         let (clusters, dependence) = match &self.claim {
             Claim::Share(evidence) => evidence.divisor(),

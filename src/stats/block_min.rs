@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change_prior::ChangePrior;
 use super::grid::{LOG_E_MIN, log_mean_exp};
-use super::log_sum::{is_evidence, kept, log_add_exp, log_mean};
+use super::log_sum::{fits, is_evidence, kept, log_add_exp, log_mean};
 
 /// The smaller of two e-values per block, then e-SR and mixture over the blocks.
 ///
@@ -32,13 +32,14 @@ pub struct BlockMin {
 struct Track {
     length: u32,
     looks: u32,
-    /// What the open block adds up to: against the first null, against the second, of the prior.
-    rate: [f64; 7],
-    own: [f64; 7],
+    /// What the open block adds up to: against the first null, against the second, of the prior. Empty
+    /// before the first look.
+    rate: Vec<f64>,
+    own: Vec<f64>,
     weight: f64,
     /// ln R and ln S of each grid point after the last whole block.
-    log_r: [f64; 7],
-    log_s: [f64; 7],
+    log_r: Vec<f64>,
+    log_s: Vec<f64>,
 }
 
 impl BlockMin {
@@ -53,13 +54,14 @@ impl BlockMin {
     /// Takes in one look with its evidence against either null, and says whether it was one.
     ///
     /// Where a look says nothing about the second null (one arm only), `own` is zeros. Increments
-    /// with NaN or +∞ among them are no evidence: they are ignored, the look isn't counted.
-    pub fn advance(&mut self, rate: &[f64; 7], own: &[f64; 7]) -> bool {
+    /// with NaN or +∞ among them, or of another grid than the first look's, are no evidence: they are
+    /// ignored, the look isn't counted.
+    pub fn advance(&mut self, rate: &[f64], own: &[f64]) -> bool {
         is_evidence(own) && self.take(rate, Some(own))
     }
 
     /// Takes in one look of evidence against one null only, through the same blocks.
-    pub fn advance_alone(&mut self, rate: &[f64; 7]) -> bool {
+    pub fn advance_alone(&mut self, rate: &[f64]) -> bool {
         self.take(rate, None)
     }
 
@@ -90,8 +92,8 @@ impl BlockMin {
         self.tracks.iter_mut().for_each(|track| *track = Track::new(track.length));
     }
 
-    fn take(&mut self, rate: &[f64; 7], own: Option<&[f64; 7]>) -> bool {
-        if !is_evidence(rate) {
+    fn take(&mut self, rate: &[f64], own: Option<&[f64]>) -> bool {
+        if !is_evidence(rate) || !self.tracks.iter_mut().all(|track| track.fits(rate, own)) {
             return false;
         }
         let weight = self.prior.weight(self.looks);
@@ -113,9 +115,16 @@ impl BlockMin {
 
 impl Track {
     fn new(length: u32) -> Self {
-        let (open, least) = ([0.0; 7], [LOG_E_MIN; 7]);
-        let length = length.max(1);
-        Self { length, looks: 0, rate: open, own: open, weight: 0.0, log_r: least, log_s: least }
+        let [rate, own, log_r, log_s] = [const { Vec::new() }; 4];
+        Self { length: length.max(1), looks: 0, rate, own, weight: 0.0, log_r, log_s }
+    }
+
+    /// Says whether a look is of its grid, which the first one tells.
+    fn fits(&mut self, rate: &[f64], own: Option<&[f64]>) -> bool {
+        fits(&mut self.rate, rate, 0.0)
+            && own.is_none_or(|own| fits(&mut self.own, own, 0.0))
+            && fits(&mut self.log_r, rate, LOG_E_MIN)
+            && fits(&mut self.log_s, rate, LOG_E_MIN)
     }
 
     /// Ends the open block.
@@ -127,12 +136,14 @@ impl Track {
             self.log_r[j] = kept(log_add_exp(self.log_r[j], log_looks) + log_e);
             self.log_s[j] = kept(log_add_exp(self.log_s[j], log_weight) + log_e);
         }
-        (self.looks, self.rate, self.own, self.weight) = (0, [0.0; 7], [0.0; 7], 0.0);
+        (self.looks, self.weight) = (0, 0.0);
+        self.rate.fill(0.0);
+        self.own.fill(0.0);
     }
 }
 
 /// Adds increments up; a sum stays finite, however low.
-fn add(sum: &mut [f64; 7], increment: &[f64; 7]) {
+fn add(sum: &mut [f64], increment: &[f64]) {
     for (sum, more) in sum.iter_mut().zip(increment) {
         *sum = (*sum + more).clamp(f64::MIN, f64::MAX);
     }
@@ -142,7 +153,7 @@ fn add(sum: &mut [f64; 7], increment: &[f64; 7]) {
 mod tests {
     use super::BlockMin;
     use crate::stats::change_prior::ChangePrior;
-    use crate::stats::grid::RateGrid;
+    use crate::stats::grid::{MULTIPLIERS, RateGrid};
     use crate::stats::kernel;
     use crate::stats::proportion::Rate;
     use crate::stats::spending::SpendingSr;
@@ -165,6 +176,9 @@ mod tests {
             assert!(!evidence.advance_alone(&[bad; 7]));
             assert_eq!(evidence, before);
         }
+        assert!(!evidence.advance(&[0.0; 9], &[0.0; 7]), "another grid");
+        assert!(!evidence.advance(&[0.0; 7], &[0.0; 9]), "another grid");
+        assert_eq!(evidence, before);
         for _ in 0..5 {
             assert!(evidence.advance(&[f64::NEG_INFINITY; 7], &[f64::NEG_INFINITY; 7]));
             let text = serde_json::to_string(&evidence).expect("serializes");
@@ -183,7 +197,8 @@ mod tests {
         let mut evidence = seconds(&[1, 10, 60]);
         let mut looks = |times: u32, first: u64, second: u64| {
             let arm = |hits| Rate { hits, total: 100 };
-            let own = kernel::increment(arm(first), arm(second), 1.0).expect("an increment");
+            let own = kernel::increment(&MULTIPLIERS, arm(first), arm(second), 1.0);
+            let own = own.expect("an increment");
             for _ in 0..times {
                 evidence.advance(&grid.increment(first, 100), &own);
             }
@@ -197,7 +212,7 @@ mod tests {
 
     /// All outcomes of four looks at one request per arm, under one of the nulls.
     fn means(limit: f64, first: f64, second: f64, lengths: &[u32]) -> [f64; 3] {
-        let grid = RateGrid::exceeds(limit).expect("a limit");
+        let grid = RateGrid::watching(limit).expect("a limit");
         let prior = ChangePrior::of_looks(60_000_000);
         let (mut r, mut s) = (0.0, 0.0);
         for outcome in 0..256_u32 {
@@ -207,7 +222,8 @@ mod tests {
                 weight *= if k1 == 1 { first } else { 1.0 - first };
                 weight *= if k2 == 1 { second } else { 1.0 - second };
                 let arm = |hits: u32| Rate { hits: hits.into(), total: 1 };
-                let own = kernel::increment(arm(k1), arm(k2), 1.0).expect("an increment");
+                let own = kernel::increment(grid.multipliers(), arm(k1), arm(k2), 1.0);
+                let own = own.expect("an increment");
                 evidence.advance(&grid.increment(k1.into(), 1), &own);
             }
             r += weight * evidence.log_r().exp();
@@ -219,7 +235,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_mean_is_kept_under_either_null(
-            limit in 0.01_f64..0.99,
+            limit in 0.001_f64..0.99,
             part in 0.0_f64..=1.0,
             other in 0.0_f64..=1.0,
         ) {
@@ -239,7 +255,7 @@ mod tests {
             let (mut evidence, mut sr) = (seconds(&[1]), Sr::new());
             let mut spending = SpendingSr::new(ChangePrior::of_seconds());
             for step in steps {
-                let increment = std::array::from_fn(|j| step * (j as f64 + 0.5));
+                let increment: [f64; 7] = std::array::from_fn(|j| step * (j as f64 + 0.5));
                 evidence.advance_alone(&increment);
                 sr.advance(&increment);
                 spending.advance(&increment);

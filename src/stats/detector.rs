@@ -37,7 +37,7 @@ impl Detector {
     ///
     /// Increments with NaN or +∞ among them are no evidence: the detector ignores them, doesn't
     /// count the look and returns false. −∞ means that a grid point has been ruled out.
-    pub fn advance(&mut self, increment: &[f64; 7]) -> bool {
+    pub fn advance(&mut self, increment: &[f64]) -> bool {
         if increment.iter().any(|value| value.is_nan() || *value == f64::INFINITY) {
             return false;
         }
@@ -226,7 +226,7 @@ mod tests {
             let mut detector = Detector::new();
             for step in steps {
                 let before = detector.log_e();
-                detector.advance(&std::array::from_fn(|j| step * (j as f64 + 0.5)));
+                detector.advance(&std::array::from_fn::<f64, 7, _>(|j| step * (j as f64 + 0.5)));
                 prop_assert!(before <= detector.log_e());
                 prop_assert!(detector.onset() < detector.looks());
             }

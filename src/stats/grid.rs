@@ -12,6 +12,12 @@ use serde::{Deserialize, Serialize};
 /// The odds ratios on which the evidence is bet, equally weighted (statistics.md §1.2).
 pub const MULTIPLIERS: [f64; 7] = [1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0];
 
+/// The same for limits up to [`SMALL`]: a harm may be a hundred times as much.
+pub const MULTIPLIERS_WIDE: [f64; 9] = [1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
+
+/// Limits up to this are small: 1 %, and what is left of 1 less 99 %.
+pub const SMALL: f64 = 0.01 + 1e-9;
+
 /// The least log evidence that is kept: exp(−745) is the least positive `f64`.
 pub const LOG_E_MIN: f64 = -745.0;
 
@@ -19,26 +25,28 @@ pub const LOG_E_MIN: f64 = -745.0;
 ///
 /// Events are the harmful thing: error, null, slow, mismatch. A floor p₀ on matches is the limit
 /// 1 − p₀ on mismatches; to show that a probability is *below* a limit, exchange events and
-/// non-events and take the limit's complement. It serializes as its limit.
+/// non-events and take the limit's complement. It serializes as its limit, and whether it is wide.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "f64", into = "f64")]
+#[serde(try_from = "(f64, bool)", into = "(f64, bool)")]
 pub struct RateGrid {
     limit: f64,
-    /// ln μⱼ.
-    log_odds: [f64; 7],
-    /// ln (1 − q₀ + q₀ μⱼ).
-    log_scale: [f64; 7],
+    multipliers: &'static [f64],
 }
 
 impl RateGrid {
     /// Returns the grid against "event probability ≤ `limit`", for 0 < limit < 1.
     pub fn exceeds(limit: f64) -> Option<Self> {
-        if !is_probability(limit) {
-            return None;
-        }
-        let log_odds = MULTIPLIERS.map(f64::ln);
-        let log_scale = MULTIPLIERS.map(|multiplier| log_scale(limit, multiplier));
-        Some(Self { limit, log_odds, log_scale })
+        is_probability(limit).then_some(Self { limit, multipliers: &MULTIPLIERS })
+    }
+
+    /// Returns the same as far as a harm may go at this limit: the wider grid for small ones.
+    pub fn watching(limit: f64) -> Option<Self> {
+        is_probability(limit).then_some(Self { limit, multipliers: multipliers(limit) })
+    }
+
+    /// Returns the odds ratios on which it bets.
+    pub fn multipliers(&self) -> &'static [f64] {
+        self.multipliers
     }
 
     /// Returns the limit, in (0, 1).
@@ -50,40 +58,43 @@ impl RateGrid {
     ///
     /// qⱼ = q₀ μⱼ / (1 − q₀ + q₀ μⱼ) (statistics.md §1.3, match rate floor), written as
     /// k ln μⱼ − n ln(1 − q₀ + q₀ μⱼ). More events than observations count as all of them.
-    pub fn increment(&self, events: u64, total: u64) -> [f64; 7] {
+    pub fn increment(&self, events: u64, total: u64) -> Vec<f64> {
         debug_assert!(events <= total, "events are among the total");
         let (k, n) = (events.min(total) as f64, total as f64);
-        std::array::from_fn(|j| k * self.log_odds[j] - n * self.log_scale[j])
+        self.each(|multiplier| k * multiplier.ln() - n * log_scale(self.limit, multiplier))
     }
 
     /// Returns −k ln μⱼ − n ln(1 − q₀ + q₀/μⱼ): the same against "event probability ≥ limit".
     ///
     /// It is [`RateGrid::increment`] of the non-events among the total at the limit's complement.
-    pub fn increment_below(&self, events: u64, total: u64) -> [f64; 7] {
+    pub fn increment_below(&self, events: u64, total: u64) -> Vec<f64> {
         debug_assert!(events <= total, "events are among the total");
         let (k, n) = (events.min(total) as f64, total as f64);
-        std::array::from_fn(|j| {
-            -k * self.log_odds[j] - n * log_scale(self.limit, 1.0 / MULTIPLIERS[j])
-        })
+        self.each(|multiplier| -k * multiplier.ln() - n * log_scale(self.limit, 1.0 / multiplier))
     }
 
     /// Returns the log evidence of all observations so far: the log mean of their e-values.
     pub fn log_e(&self, events: u64, total: u64) -> f64 {
         log_mean_exp(&self.increment(events, total))
     }
-}
 
-impl TryFrom<f64> for RateGrid {
-    type Error = BadLimit;
-
-    fn try_from(limit: f64) -> Result<Self, BadLimit> {
-        Self::exceeds(limit).ok_or(BadLimit { limit })
+    fn each(&self, log: impl Fn(f64) -> f64) -> Vec<f64> {
+        self.multipliers.iter().map(|multiplier| log(*multiplier)).collect()
     }
 }
 
-impl From<RateGrid> for f64 {
+impl TryFrom<(f64, bool)> for RateGrid {
+    type Error = BadLimit;
+
+    fn try_from((limit, is_wide): (f64, bool)) -> Result<Self, BadLimit> {
+        let grid = Self::exceeds(limit).ok_or(BadLimit { limit })?;
+        Ok(if is_wide { Self { multipliers: &MULTIPLIERS_WIDE, ..grid } } else { grid })
+    }
+}
+
+impl From<RateGrid> for (f64, bool) {
     fn from(grid: RateGrid) -> Self {
-        grid.limit
+        (grid.limit, grid.multipliers.len() == MULTIPLIERS_WIDE.len())
     }
 }
 
@@ -101,8 +112,14 @@ impl fmt::Display for BadLimit {
 
 impl std::error::Error for BadLimit {}
 
-/// Returns ln(Σ exp(vⱼ) / 7), at least [`LOG_E_MIN`]. With a NaN among the values it is that least.
-pub fn log_mean_exp(values: &[f64; 7]) -> f64 {
+/// Returns the odds ratios that are bet on at this limit.
+pub fn multipliers(limit: f64) -> &'static [f64] {
+    if limit <= SMALL { &MULTIPLIERS_WIDE } else { &MULTIPLIERS }
+}
+
+/// Returns ln(Σ exp(vⱼ) / J) of J values, at least [`LOG_E_MIN`]. With a NaN among them, or of none, it
+/// is that least.
+pub fn log_mean_exp(values: &[f64]) -> f64 {
     if values.iter().any(|value| value.is_nan()) {
         return LOG_E_MIN;
     }
@@ -111,7 +128,7 @@ pub fn log_mean_exp(values: &[f64; 7]) -> f64 {
         return highest.max(LOG_E_MIN);
     }
     let sum: f64 = values.iter().map(|value| (value - highest).exp()).sum();
-    (highest + (sum / 7.0).ln()).max(LOG_E_MIN)
+    (highest + (sum / values.len() as f64).ln()).max(LOG_E_MIN)
 }
 
 /// Returns how many observations at a true `rate` show, with some power, that it exceeds `limit`.
@@ -119,7 +136,7 @@ pub fn log_mean_exp(values: &[f64; 7]) -> f64 {
 /// [(z√v + √(z²v + 4gL)) / (2g)]² with g the mean and v the variance of one observation's log
 /// likelihood ratio, L = `log_threshold` > 0 and z = `z_power`, the normal quantile of the power
 /// (0 for one half, 0.8416 for 0.8): statistics.md §6.2, within 10 % of simulations. An odds ratio
-/// beyond the grid's last is bet on as the last. `None` if the rate isn't above the limit.
+/// beyond the last of [`multipliers`] is bet on as the last. `None` if the rate isn't above the limit.
 pub fn sample_needed(limit: f64, rate: f64, log_threshold: f64, z_power: f64) -> Option<f64> {
     let is_shown = is_probability(limit) && limit < rate && rate <= 1.0;
     let is_asked = 0.0 < log_threshold && log_threshold.is_finite() && z_power.is_finite();
@@ -127,7 +144,7 @@ pub fn sample_needed(limit: f64, rate: f64, log_threshold: f64, z_power: f64) ->
         return None;
     }
     let odds_ratio = rate * (1.0 - limit) / (limit * (1.0 - rate));
-    let multiplier = odds_ratio.min(MULTIPLIERS[MULTIPLIERS.len() - 1]);
+    let multiplier = multipliers(limit).iter().fold(1.0, |last, m| m.max(last)).min(odds_ratio);
     let gain = rate * multiplier.ln() - log_scale(limit, multiplier);
     let spread = z_power * (rate * (1.0 - rate)).sqrt() * multiplier.ln();
     let root = (spread + (spread * spread + 4.0 * gain * log_threshold).sqrt()) / (2.0 * gain);
@@ -138,15 +155,15 @@ pub fn sample_needed(limit: f64, rate: f64, log_threshold: f64, z_power: f64) ->
 /// Returns how many observations the grid as a whole needs, which is what is in use.
 ///
 /// [`sample_needed`] reckons with one odds ratio, the true one; the mean over the grid holds a
-/// seventh of the evidence of its best point, so ln 7 more has to be shown. Say this number to
-/// users, and keep [`sample_needed`] for evidence at a single odds ratio.
+/// seventh of the evidence of its best point (a ninth at small limits), so ln 7 more has to be shown
+/// (ln 9). Say this number to users, and keep [`sample_needed`] for evidence at a single odds ratio.
 pub fn sample_needed_by_grid(
     limit: f64,
     rate: f64,
     log_threshold: f64,
     z_power: f64,
 ) -> Option<f64> {
-    let price = (MULTIPLIERS.len() as f64).ln();
+    let price = (multipliers(limit).len() as f64).ln();
     let is_asked = 0.0 < log_threshold;
     is_asked.then(|| sample_needed(limit, rate, log_threshold + price, z_power)).flatten()
 }
@@ -163,7 +180,8 @@ fn log_scale(limit: f64, multiplier: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        LOG_E_MIN, MULTIPLIERS, RateGrid, log_mean_exp, sample_needed, sample_needed_by_grid,
+        LOG_E_MIN, MULTIPLIERS, MULTIPLIERS_WIDE, RateGrid, log_mean_exp, sample_needed,
+        sample_needed_by_grid,
     };
     use proptest::array;
     use proptest::prelude::{prop_assert, proptest};
@@ -185,10 +203,34 @@ mod tests {
         for limit in [f64::NAN, -0.1, 0.0, 1.0, f64::INFINITY] {
             assert_eq!(RateGrid::exceeds(limit), None);
         }
-        assert!(serde_json::from_str::<RateGrid>("1.5").is_err());
-        let grid = RateGrid::exceeds(0.05).expect("a limit");
-        assert_eq!(serde_json::to_string(&grid).expect("serializes"), "0.05");
-        assert_eq!(serde_json::from_str::<RateGrid>("0.05").expect("reads"), grid);
+        assert!(serde_json::from_str::<RateGrid>("[1.5,false]").is_err());
+        for grid in [RateGrid::exceeds(0.005), RateGrid::watching(0.005)] {
+            let text = serde_json::to_string(&grid).expect("serializes");
+            assert_eq!(serde_json::from_str::<Option<RateGrid>>(&text).expect("reads"), grid);
+        }
+        assert_ne!(RateGrid::exceeds(0.005), RateGrid::watching(0.005));
+        assert_eq!(RateGrid::exceeds(0.02), RateGrid::watching(0.02));
+        let p99 = RateGrid::watching(1.0 - 0.99).expect("a limit");
+        assert_eq!(p99.multipliers(), MULTIPLIERS_WIDE);
+    }
+
+    /// Requests until a rate of so many times the limit has a log evidence of 20, on either grid.
+    #[test]
+    fn harms_far_beyond_a_small_limit_are_shown_sooner() {
+        let shown_after = |grid: Option<RateGrid>, of_thousand: u64| {
+            let grid = grid.expect("a limit");
+            let is_shown = |n: &u64| 20.0 <= grid.log_e(n * of_thousand / 1000, *n);
+            (1..).find(is_shown).expect("it is shown")
+        };
+        let both = |(limit, rate): (f64, u64)| {
+            [RateGrid::exceeds(limit), RateGrid::watching(limit)].map(|g| shown_after(g, rate))
+        };
+        let found = [(0.001, 3), (0.005, 15), (0.01, 30)].map(both);
+        assert_eq!(found, [[17_000, 17_334], [3_400, 3_400], [1_700, 1_700]], "three times");
+        let found = [(0.001, 10), (0.005, 50), (0.01, 100)].map(both);
+        assert_eq!(found, [[1_600, 1_600], [320, 320], [160, 160]], "ten times");
+        let found = [(0.001, 100), (0.005, 500), (0.01, 900)].map(both);
+        assert_eq!(found, [[100, 70], [20, 12], [12, 7]], "as far as it goes");
     }
 
     #[test]
@@ -227,6 +269,8 @@ mod tests {
     fn the_grid_has_its_price() {
         let alone = sample_needed(0.05, 0.3, 18.0 + 7.0_f64.ln(), 0.8).expect("a need");
         close(sample_needed_by_grid(0.05, 0.3, 18.0, 0.8).expect("a need"), alone, 1e-9);
+        let alone = sample_needed(0.005, 0.5, 18.0 + 9.0_f64.ln(), 0.8).expect("a need");
+        close(sample_needed_by_grid(0.005, 0.5, 18.0, 0.8).expect("a need"), alone, 1e-9);
         assert_eq!(sample_needed_by_grid(0.05, 0.3, 0.0, 0.8), None);
         assert_eq!(sample_needed_by_grid(0.05, 0.05, 18.0, 0.8), None);
     }
@@ -239,7 +283,8 @@ mod tests {
             counts in array::uniform2(0_u64..1_000_000_000),
         ) {
             let [k, rest] = counts;
-            let below = RateGrid::exceeds(limit).expect("a limit").increment_below(k, k + rest);
+            let grid = RateGrid::exceeds(limit).expect("a limit");
+            let below = grid.increment_below(k, k + rest);
             let other = RateGrid::exceeds(1.0 - limit).expect("a limit").increment(rest, k + rest);
             for j in 0..MULTIPLIERS.len() {
                 prop_assert!((below[j] - other[j]).abs() <= 1e-14 * (k + rest) as f64 + 1e-12);
@@ -253,7 +298,7 @@ mod tests {
             part in 0.0_f64..=1.0,
             total in 1_u64..40,
         ) {
-            let grid = RateGrid::exceeds(limit).expect("a limit");
+            let grid = RateGrid::watching(limit).expect("a limit");
             let rate = limit * part;
             let (mut weight, mut mean) = (1.0_f64, 0.0);
             for events in 0..=total {

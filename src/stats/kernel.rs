@@ -1,11 +1,10 @@
 //! Evidence that events are more frequent in the first of two concurrent arms.
 //!
-//! In: events among totals of both arms in one stratum (a look, a pane). Out: log e-value
-//! increments on the grid. Holds: what both arms share, whatever it is and however it drifts from
+//! In: events among totals of both arms in one stratum (a look, a pane), odds ratios to bet on. Out: log
+//! e-value increments, one for each of them. Holds: what both arms share, whatever it is and however it drifts from
 //! stratum to stratum, cancels; if the first arm's odds are at most `odds` times the second's, each
 //! grid point's exp(sum) is an e-process. Knows nothing of: what an event is, which arm serves.
 
-use super::grid::MULTIPLIERS;
 use super::proportion::Rate;
 
 /// Returns k ln μⱼ − m ln(1 + θ (μⱼ − 1)) for k events of the first arm among m of both.
@@ -18,7 +17,7 @@ use super::proportion::Rate;
 ///
 /// `None` where a stratum has one arm only, or for odds below 1 or not finite: that is no look. A
 /// stratum without events is one, and says nothing. More events than observations count as all.
-pub fn increment(first: Rate, second: Rate, odds: f64) -> Option<[f64; 7]> {
+pub fn increment(multipliers: &[f64], first: Rate, second: Rate, odds: f64) -> Option<Vec<f64>> {
     let is_compared = 0 < first.total && 0 < second.total;
     if !is_compared || !odds.is_finite() || odds < 1.0 {
         return None;
@@ -27,7 +26,7 @@ pub fn increment(first: Rate, second: Rate, odds: f64) -> Option<[f64; 7]> {
     let (n1, n2) = (first.total as f64, second.total as f64);
     let share = n1 * odds / (n2 + n1 * odds);
     let (k, m) = (events(first), events(first) + events(second));
-    Some(from_share(k, m, share))
+    Some(from_share(multipliers, k, m, share))
 }
 
 /// Returns b ln μⱼ − (b + c) ln((1 + μⱼ)/2), the evidence of pairs in which the arms differ.
@@ -35,20 +34,28 @@ pub fn increment(first: Rate, second: Rate, odds: f64) -> Option<[f64; 7]> {
 /// `b` counts the pairs with an event in the first arm only, `c` those in the second only; pairs
 /// that agree say nothing. Given b + c, b is binomial with ½ if neither arm is worse (McNemar 1947;
 /// statistics.md §1.3), so the increment is exact.
-pub fn paired_increment(b: u64, c: u64) -> [f64; 7] {
-    from_share(b as f64, b as f64 + c as f64, 0.5)
+pub fn paired_increment(multipliers: &[f64], b: u64, c: u64) -> Vec<f64> {
+    from_share(multipliers, b as f64, b as f64 + c as f64, 0.5)
 }
 
-fn from_share(k: f64, m: f64, share: f64) -> [f64; 7] {
-    MULTIPLIERS.map(|multiplier| k * multiplier.ln() - m * (share * (multiplier - 1.0)).ln_1p())
+fn from_share(multipliers: &[f64], k: f64, m: f64, share: f64) -> Vec<f64> {
+    let log = |multiplier: &f64| k * multiplier.ln() - m * (share * (multiplier - 1.0)).ln_1p();
+    multipliers.iter().map(log).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{increment, paired_increment};
-    use crate::stats::grid::log_mean_exp;
+    use crate::stats::grid::{MULTIPLIERS, MULTIPLIERS_WIDE, log_mean_exp};
     use crate::stats::proportion::Rate;
     use proptest::prelude::{prop_assert, proptest};
+
+    fn increment(first: Rate, second: Rate, odds: f64) -> Option<Vec<f64>> {
+        super::increment(&MULTIPLIERS_WIDE, first, second, odds)
+    }
+
+    fn paired_increment(b: u64, c: u64) -> Vec<f64> {
+        super::paired_increment(&MULTIPLIERS, b, c)
+    }
 
     /// The chances of 0 to n events.
     fn binomial(n: u64, p: f64) -> Vec<f64> {
@@ -70,8 +77,8 @@ mod tests {
             assert_eq!(increment(some, some, odds), None);
         }
         let quiet = increment(Rate { hits: 0, total: 5 }, Rate { hits: 0, total: 5 }, 1.0);
-        assert_eq!(quiet.map(|values| values.map(f64::to_bits)), Some([0; 7]));
-        assert_eq!(paired_increment(0, 0).map(f64::to_bits), [0; 7]);
+        assert_eq!(quiet, Some(vec![0.0; 9]));
+        assert_eq!(paired_increment(0, 0), vec![0.0; 7]);
     }
 
     #[test]

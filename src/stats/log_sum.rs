@@ -36,13 +36,21 @@ pub(super) fn kept(log: f64) -> f64 {
 }
 
 /// Says whether these increments are evidence: neither NaN nor +∞ is. −∞ rules a grid point out.
-pub(super) fn is_evidence(increment: &[f64; 7]) -> bool {
+pub(super) fn is_evidence(increment: &[f64]) -> bool {
     !increment.iter().any(|value| value.is_nan() || *value == f64::INFINITY)
+}
+
+/// Says whether an increment has a value for each point of a state, which takes its points from the first.
+pub(super) fn fits(state: &mut Vec<f64>, increment: &[f64], begin: f64) -> bool {
+    if state.is_empty() {
+        state.resize(increment.len(), begin);
+    }
+    state.len() == increment.len()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_evidence, kept, log_add_exp, log_mean};
+    use super::{fits, is_evidence, kept, log_add_exp, log_mean};
     use crate::stats::grid::LOG_E_MIN;
 
     fn close(found: f64, expected: f64) {
@@ -61,6 +69,15 @@ mod tests {
         close(log_mean([].iter()), LOG_E_MIN);
         close(kept(f64::NAN), LOG_E_MIN);
         assert!(kept(f64::INFINITY).is_finite());
+    }
+
+    #[test]
+    fn the_first_increment_says_how_many_points_there_are() {
+        let mut state = Vec::new();
+        assert!(fits(&mut state, &[1.0; 9], LOG_E_MIN));
+        assert_eq!(state, [LOG_E_MIN; 9]);
+        assert!(!fits(&mut state, &[1.0; 7], LOG_E_MIN));
+        assert_eq!(state, [LOG_E_MIN; 9]);
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl OnsetSet {
 }
 
 /// Says whether the mean of the grid's e-values ever reaches a threshold.
-fn reaches<'a>(increments: impl Iterator<Item = &'a [f64; 7]>, log_threshold: f64) -> bool {
-    let mut sum = [0.0; 7];
+fn reaches<'a>(increments: impl Iterator<Item = &'a Vec<f64>>, log_threshold: f64) -> bool {
+    let mut sum = Vec::new();
     for increment in increments {
         add(&mut sum, increment);
         // The mean is at most the highest: where that is too low nothing needs to be raised.
@@ -84,8 +84,8 @@ pub fn likeliest(grid: &RateGrid, looks: &[(u64, u64)]) -> Option<usize> {
 }
 
 /// Returns the one of these looks from which on the evidence is highest.
-fn highest(above: &[[f64; 7]], among: impl DoubleEndedIterator<Item = usize>) -> Option<usize> {
-    let mut sum = [0.0; 7];
+fn highest(above: &[Vec<f64>], among: impl DoubleEndedIterator<Item = usize>) -> Option<usize> {
+    let mut sum = Vec::new();
     let mut from_here = vec![f64::NEG_INFINITY; above.len()];
     for (at, increment) in above.iter().enumerate().rev() {
         add(&mut sum, increment);
@@ -94,7 +94,8 @@ fn highest(above: &[[f64; 7]], among: impl DoubleEndedIterator<Item = usize>) ->
     among.rev().max_by(|a, b| from_here[*a].total_cmp(&from_here[*b]))
 }
 
-fn add(sum: &mut [f64; 7], increment: &[f64; 7]) {
+fn add(sum: &mut Vec<f64>, increment: &[f64]) {
+    sum.resize(increment.len(), 0.0);
     sum.iter_mut().zip(increment).for_each(|(sum, more)| *sum += more);
 }
 
@@ -105,7 +106,7 @@ mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
     fn grid() -> RateGrid {
-        RateGrid::exceeds(0.05).expect("a limit")
+        RateGrid::watching(0.05).expect("a limit")
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change_prior::ChangePrior;
 use super::grid::{LOG_E_MIN, log_mean_exp};
-use super::log_sum::{is_evidence, kept, log_add_exp};
+use super::log_sum::{fits, is_evidence, kept, log_add_exp};
 
 /// S ← (S + w) L on each grid point, from S = 0, with w the prior weight of a change at this look.
 ///
@@ -19,20 +19,20 @@ use super::log_sum::{is_evidence, kept, log_add_exp};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpendingSr {
     prior: ChangePrior,
-    /// ln S of each grid point.
-    log: [f64; 7],
+    /// ln S of each grid point; empty before the first look.
+    log: Vec<f64>,
     looks: u64,
 }
 
 impl SpendingSr {
     /// Returns a process that has seen nothing.
     pub fn new(prior: ChangePrior) -> Self {
-        Self { prior, log: [LOG_E_MIN; 7], looks: 0 }
+        Self { prior, log: Vec::new(), looks: 0 }
     }
 
     /// Takes in one look, and says whether it was one; as [`Sr::advance`](super::sr::Sr::advance).
-    pub fn advance(&mut self, increment: &[f64; 7]) -> bool {
-        if !is_evidence(increment) {
+    pub fn advance(&mut self, increment: &[f64]) -> bool {
+        if !is_evidence(increment) || !fits(&mut self.log, increment, LOG_E_MIN) {
             return false;
         }
         let log_weight = self.prior.weight(self.looks).ln();
@@ -60,7 +60,7 @@ impl SpendingSr {
 
     /// Forgets the evidence and goes on: what the prior has spent stays spent.
     pub fn spend(&mut self) {
-        self.log = [LOG_E_MIN; 7];
+        self.log.fill(LOG_E_MIN);
     }
 
     /// Forgets everything but the prior: a new hypothesis begins.

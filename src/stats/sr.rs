@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grid::{LOG_E_MIN, log_mean_exp};
-use super::log_sum::{is_evidence, kept, log_add_exp};
+use super::log_sum::{fits, is_evidence, kept, log_add_exp};
 
 /// R ← (R + 1) L on each grid point, from R = 0 (Shin, Ramdas & Rinaldo 2023, "E-detectors").
 ///
@@ -17,23 +17,24 @@ use super::log_sum::{is_evidence, kept, log_add_exp};
 /// [`Sr::log_sr`] with [`log_threshold`](super::detector::log_threshold).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sr {
-    /// ln R of each grid point.
-    log: [f64; 7],
+    /// ln R of each grid point; empty before the first look.
+    log: Vec<f64>,
     looks: u64,
 }
 
 impl Sr {
     /// Returns a detector that has seen nothing.
     pub fn new() -> Self {
-        Self { log: [LOG_E_MIN; 7], looks: 0 }
+        Self { log: Vec::new(), looks: 0 }
     }
 
     /// Takes in one look, and says whether it was one.
     ///
-    /// Increments with NaN or +∞ among them are no evidence: the detector ignores them, doesn't
-    /// count the look and returns false. −∞ means that a grid point has been ruled out.
-    pub fn advance(&mut self, increment: &[f64; 7]) -> bool {
-        if !is_evidence(increment) {
+    /// Increments with NaN or +∞ among them, or of another grid than the first look's, are no evidence: the
+    /// detector ignores them, doesn't count the look and returns false. −∞ means that a grid point has
+    /// been ruled out.
+    pub fn advance(&mut self, increment: &[f64]) -> bool {
+        if !is_evidence(increment) || !fits(&mut self.log, increment, LOG_E_MIN) {
             return false;
         }
         for (log, step) in self.log.iter_mut().zip(increment) {
@@ -92,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_thousand_million_events_stay_finite() {
-        let grid = RateGrid::exceeds(1e-6).expect("a limit");
+        let grid = RateGrid::watching(1e-6).expect("a limit");
         let mut sr = Sr::new();
         for events in [1_000_000_000, 0, 1_000_000_000] {
             assert!(sr.advance(&grid.increment(events, 1_000_000_000)));
@@ -125,7 +126,7 @@ mod tests {
         fn it_is_never_below_the_cusum(steps in vec(-5.0_f64..5.0, 1..50)) {
             let (mut sr, mut cusum) = (Sr::new(), Detector::new());
             for step in steps {
-                let increment = std::array::from_fn(|j| step * (j as f64 + 0.5));
+                let increment: [f64; 7] = std::array::from_fn(|j| step * (j as f64 + 0.5));
                 sr.advance(&increment);
                 cusum.advance(&increment);
                 prop_assert!(cusum.log_cusum() <= sr.log_sr() + 1e-9);

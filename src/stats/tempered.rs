@@ -10,11 +10,11 @@
 /// independent clusters: E ∏ Yᵢ^(1/m) ≤ ∏ (E Yᵢ)^(1/m) ≤ 1 (the generalised Hölder inequality), so the
 /// result is exact; with a mean size it isn't. A divisor below 1 counts as 1; NaN or +∞ leaves no
 /// evidence.
-pub fn tempered(increment: &[f64; 7], divisor: f64) -> [f64; 7] {
+pub fn tempered(increment: &[f64], divisor: f64) -> Vec<f64> {
     if !divisor.is_finite() {
-        return [0.0; 7];
+        return vec![0.0; increment.len()];
     }
-    increment.map(|value| value / divisor.max(1.0))
+    increment.iter().map(|value| value / divisor.max(1.0)).collect()
 }
 
 #[cfg(test)]
@@ -26,9 +26,9 @@ mod tests {
 
     #[test]
     fn what_is_no_divisor() {
-        assert_eq!(tempered(&[2.0; 7], 0.5).map(f64::to_bits), [2.0_f64.to_bits(); 7]);
+        assert_eq!(tempered(&[2.0; 7], 0.5), [2.0; 7]);
         for divisor in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert_eq!(tempered(&[2.0; 7], divisor).map(f64::to_bits), [0; 7]);
+            assert_eq!(tempered(&[2.0; 9], divisor), [0.0; 9]);
         }
     }
 
@@ -37,11 +37,11 @@ mod tests {
         /// summed over which of them fail: at most 1.
         #[test]
         fn the_mean_over_clusters_is_at_most_one(
-            limit in 0.01_f64..0.99,
+            limit in 0.001_f64..0.99,
             part in 0.0_f64..=1.0,
             sizes in proptest::collection::vec(1_u64..6, 1..8),
         ) {
-            let grid = RateGrid::exceeds(limit).expect("a limit");
+            let grid = RateGrid::watching(limit).expect("a limit");
             let rate = limit * part;
             let total: u64 = sizes.iter().sum();
             let mut mean = 0.0;

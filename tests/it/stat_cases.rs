@@ -148,8 +148,8 @@ fn match_floor(case: &Case) -> Found {
     let is_safe = case.inputs["direction"] == "safe";
     let (limit, events) = if is_safe { (p0, matches) } else { (1.0 - p0, n - matches) };
     let grid = RateGrid::exceeds(limit).expect("a limit");
-    let components = grid.increment(events, n).map(|value| ("log_components", value));
-    let mut found = components.to_vec();
+    let components = grid.increment(events, n).into_iter();
+    let mut found: Found = components.map(|value| ("log_components", value)).collect();
     found.push(("log_e", grid.log_e(events, n)));
     found
 }

@@ -97,7 +97,7 @@ fn compute(case: &Case) -> Value {
         "block_betting" => {
             same(&case.numbers("c"), &betting::STAKES);
             let limit = case.number("limit");
-            evidence(case, |k, n| block_increment(limit, k, n).expect("an increment"))
+            evidence(case, |k, n| block_increment(limit, k, n).expect("an increment").to_vec())
         }
         "overdispersion_ratio" => overdispersion(case),
         "e_sr_kernel" => kernel_sr(case),
@@ -107,7 +107,7 @@ fn compute(case: &Case) -> Value {
         "latency_kernel" => slow_unpaired(case),
         "latency_paired" => {
             let rows = case.rows::<2>("pairs_b_c");
-            summed(rows.into_iter().map(|[b, c]| kernel::paired_increment(b, c)))
+            summed(rows.into_iter().map(|[b, c]| kernel::paired_increment(&MULTIPLIERS, b, c)))
         }
         "quantile_cs_ranks" => ranks(case),
         "quantile_fixed_x" => fixed_x(case),
@@ -240,7 +240,7 @@ fn spending_expectation(case: &Case) -> Value {
 }
 
 /// Log evidence as a plain product and as e-SR, look by look.
-fn evidence(case: &Case, increment: impl Fn(u64, u64) -> [f64; 7]) -> Value {
+fn evidence(case: &Case, increment: impl Fn(u64, u64) -> Vec<f64>) -> Value {
     let (mut sum, mut sr) = ([0.0; 7], Sr::new());
     let (mut log_e, mut log_sr) = (Vec::new(), Vec::new());
     for [events, total] in case.rows::<2>("looks") {
@@ -253,11 +253,11 @@ fn evidence(case: &Case, increment: impl Fn(u64, u64) -> [f64; 7]) -> Value {
     json!({ "log_e": log_e, "log_sr": log_sr })
 }
 
-fn add(sum: &mut [f64; 7], increment: &[f64; 7]) {
+fn add(sum: &mut [f64; 7], increment: &[f64]) {
     sum.iter_mut().zip(increment).for_each(|(sum, more)| *sum += more);
 }
 
-fn summed(increments: impl Iterator<Item = [f64; 7]>) -> Value {
+fn summed(increments: impl Iterator<Item = Vec<f64>>) -> Value {
     let mut sum = [0.0; 7];
     increments.for_each(|increment| add(&mut sum, &increment));
     json!({ "log_components": sum, "log_e": log_mean_exp(&sum) })
@@ -300,17 +300,16 @@ fn rate(hits: u64, total: u64) -> Rate {
 fn kernel_sr(case: &Case) -> Value {
     let mut sr = Sr::new();
     let log_sr = case.rows::<4>("strata").into_iter().map(|[n1, n2, k1, k2]| {
-        if let Some(increment) = kernel::increment(rate(k1, n1), rate(k2, n2), case.number("psi0"))
-        {
-            sr.advance(&increment);
-        }
+        let (first, second) = (rate(k1, n1), rate(k2, n2));
+        let increment = kernel::increment(&MULTIPLIERS, first, second, case.number("psi0"));
+        increment.iter().for_each(|increment| assert!(sr.advance(increment)));
         sr.log_sr()
     });
     json!({ "log_sr": log_sr.collect::<Vec<_>>() })
 }
 
-fn versus(first: Rate, second: Rate) -> [f64; 7] {
-    kernel::increment(first, second, 1.0).expect("an increment")
+fn versus(first: Rate, second: Rate) -> Vec<f64> {
+    kernel::increment(&MULTIPLIERS, first, second, 1.0).expect("an increment")
 }
 
 /// The looks stand in the case as a sentence.
