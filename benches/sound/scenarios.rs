@@ -162,6 +162,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     all.extend(lossy());
     all.extend(deliveries());
     all.extend(sick_ones());
+    all.extend(in_blocks());
     all
 }
 
@@ -216,6 +217,29 @@ fn clusters() -> Vec<Scenario> {
             ..Weather::FAIR
         }),
     ]
+}
+
+/// Each look is one observation, whatever comes together in it.
+fn in_blocks() -> Vec<Scenario> {
+    let rules = Some(
+        "rollback_when: [error_rate > 5%, null_rate > 1%, latency_p99 > 2x primary]\n\
+         certainty: {dependence: blocks}\n",
+    );
+    let candidate = |fails: f64, cluster: u64| {
+        move |_: i64, _: &mut Rng| Weather { candidate: failing(fails, cluster), ..Weather::FAIR }
+    };
+    let all = vec![
+        healthy("blocks: failures in twenties at 1 %, candidate", candidate(0.01, 20)),
+        healthy("blocks: failures in twenties at the limit, candidate", candidate(0.05, 20)),
+        healthy("blocks: candidate alone at the limit", candidate(0.05, 1)),
+        sick("blocks: sick, errors 1 to 10 %", 1, ["-"; 3], |weather: &mut Weather| {
+            weather.candidate.fails = 0.1
+        }),
+        sick("blocks: sick, errors 1 to 30 %", 1, ["-"; 3], |weather: &mut Weather| {
+            weather.candidate.fails = 0.3
+        }),
+    ];
+    all.into_iter().map(|scenario| Scenario { rules, ..scenario }).collect()
 }
 
 fn shared() -> Vec<Scenario> {

@@ -294,6 +294,7 @@ fn rules_of(rules: &RulesSpec) -> Value {
         "rules": rules.rules.iter().map(|rule| &rule.text).collect::<Vec<_>>(),
         "per_rollout": rules.certainty.per_rollout,
         "interval_s": rules.certainty.interval.as_secs(),
+        "dependence": if rules.certainty.in_blocks { "blocks" } else { "estimated" },
         "mirrored": rules.mirrored,
         "shared_cause_investigates": rules.shared_cause_investigates,
         "dry_run": rules.dry_run,

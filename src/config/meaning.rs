@@ -10,7 +10,7 @@ use std::fmt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::rule::{Metric, Rule};
-use crate::model::spec::{PipelineSpec, TimeSpec};
+use crate::model::spec::{Certainty, PipelineSpec, TimeSpec};
 use crate::model::times::{Tempo, Times};
 
 /// Hash of what tasks do: panes, pair rows, vitals and facts depend on it.
@@ -118,6 +118,20 @@ impl fmt::Debug for OfRule<'_> {
     }
 }
 
+struct OfCertainty(Certainty);
+
+impl fmt::Debug for OfCertainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(certainty) = self;
+        let mut text = f.debug_struct("Certainty");
+        text.field("per_rollout", &certainty.per_rollout).field("interval", &certainty.interval);
+        if certainty.in_blocks {
+            text.field("in_blocks", &true);
+        }
+        text.finish()
+    }
+}
+
 impl fmt::Debug for OfAll<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(spec) = self;
@@ -125,7 +139,7 @@ impl fmt::Debug for OfAll<'_> {
         begin(f, "PipelineSpec", spec, Some(&spec.time))
             .field("rules", &rules)
             .field("mirrored", &spec.mirrored)
-            .field("certainty", &spec.certainty)
+            .field("certainty", &OfCertainty(spec.certainty))
             .field("shared_cause_investigates", &spec.shared_cause_investigates)
             .field("matches_sampled_ppm", &spec.matches_sampled_ppm)
             .field("roll", &spec.roll)

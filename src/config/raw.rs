@@ -236,6 +236,11 @@ pub(super) struct RawCertainty {
     /// Mean time between false alarms under endless looking. Default: 365d.
     #[schemars(with = "Option<String>")]
     pub(super) false_alarm_every: Option<Text>,
+    /// How failures that come together (retries, batches, one bad node) are reckoned with: `estimated` from earlier
+    /// looks (default), or `blocks`: whatever depends on what within a second or a pane, each counts as one
+    /// observation. That is strict, and slower.
+    #[schemars(with = "Option<String>")]
+    pub(super) dependence: Option<Text>,
 }
 
 /// Tables.

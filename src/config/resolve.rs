@@ -121,6 +121,7 @@ impl Checker {
                     365 * 86_400,
                     (3600, 36_500 * 86_400),
                 ),
+                in_blocks: self.in_blocks(raw.certainty.dependence.as_ref()),
             },
             shared_cause_investigates: self.shared_cause(raw.shared_cause.as_ref()),
             matches_sampled_ppm: ppm(self.share(raw.output.matches.as_ref(), 0.01)),
@@ -568,6 +569,18 @@ impl Checker {
                 true
             }
             _ => true,
+        }
+    }
+
+    fn in_blocks(&mut self, dependence: Option<&Text>) -> bool {
+        let Some(text) = dependence else { return false };
+        match text.value.as_str() {
+            "estimated" => false,
+            "blocks" => true,
+            _ => {
+                self.wrong(text, "unknown word", "write `estimated` or `blocks`");
+                false
+            }
         }
     }
 

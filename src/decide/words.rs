@@ -129,27 +129,33 @@ pub fn numbers(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> String {
 pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
     match shown.bound {
         Bound::Interval => {
-            format!("by chance less than once in {}", span(spec.certainty.interval))
+            let interval = span(spec.certainty.interval);
+            format!("by chance less than once in {interval}")
         }
         Bound::Rollout => {
-            format!("by chance in less than {} of rollouts", percent(spec.certainty.per_rollout))
+            let chance = percent(spec.certainty.per_rollout);
+            format!("by chance in less than {chance} of rollouts")
         }
         Bound::None => "a point estimate: how often chance does this isn't bounded".to_owned(),
     }
 }
 
-/// By how much evidence is divided because answers come together: said where a field of the records tells it.
+/// How it was reckoned with that answers come together, where the pipeline says how.
 #[must_use]
 pub fn clusters(spec: &PipelineSpec, shown: &Shown) -> Option<String> {
-    let key = spec.cluster.as_deref().filter(|_| shown.dependence == Dependence::Key)?;
     let size = shown.clusters;
-    Some(if size <= 1.0 {
-        format!("no two answers come together by `{key}`")
-    } else {
-        format!(
+    match (shown.dependence, spec.cluster.as_deref()) {
+        (Dependence::Blocks, _) => {
+            Some("each look counts as one observation, whatever comes together in it".to_owned())
+        }
+        (Dependence::Key, Some(key)) if size <= 1.0 => {
+            Some(format!("no two answers come together by `{key}`"))
+        }
+        (Dependence::Key, Some(key)) => Some(format!(
             "up to {size:.0} answers come together by `{key}`: evidence is divided by {size:.0}"
-        )
-    })
+        )),
+        (Dependence::Key | Dependence::Estimated | Dependence::None, _) => None,
+    }
 }
 
 /// Where the harm sits: `country=BR holds 94 % of the change against the primary`.

@@ -91,15 +91,17 @@ pub struct Shown {
     pub dependence: Dependence,
 }
 
-/// From what is known by how much evidence is divided because events come together.
+/// How it was reckoned with that events come together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Dependence {
-    /// It isn't divided.
+    /// It wasn't.
     None,
-    /// From how much events scattered from look to look.
+    /// Divided by how much events scattered from look to look.
     Estimated,
-    /// From the pipeline's cluster key: the size of the largest one.
+    /// Divided by the size of the largest cluster, by the pipeline's cluster key.
     Key,
+    /// Each look counts as one observation.
+    Blocks,
 }
 
 impl Dependence {
@@ -110,6 +112,7 @@ impl Dependence {
             Self::None => "none",
             Self::Estimated => "estimated",
             Self::Key => "key",
+            Self::Blocks => "blocks",
         }
     }
 }
@@ -153,7 +156,8 @@ pub enum Finding {
         log_evidence: f64,
         /// The threshold that is nearest.
         log_threshold: f64,
-        /// Observations that a rate of twice the limit would need, four times out of five.
+        /// Observations that a rate of twice the limit would need, four times out of five; unknown where looks
+        /// count as blocks.
         needed: Option<u64>,
     },
     /// Nothing arrives that it could see.

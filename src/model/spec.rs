@@ -238,4 +238,7 @@ pub struct Certainty {
     pub per_rollout: f64,
     /// Mean time between false alarms under endless looking.
     pub interval: Span,
+    /// Each look counts as one observation, whatever depends on what within it; else how much events come together
+    /// is estimated, or told by the cluster key.
+    pub in_blocks: bool,
 }

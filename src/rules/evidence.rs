@@ -3,7 +3,7 @@
 //! In: both arms' counts, look by look. Out: log evidence against its thresholds. Holds: what the rule denies is
 //! "the share is within its limit, or no higher than the primary's meanwhile": the smaller of two e-values counts,
 //! block by block, so an outage of both arms never adds up to the candidate's fault, neither during nor after
-//! it; evidence is divided by what clusters make of it. Knows nothing of: metrics, what a block is called.
+//! it; evidence is divided by what clusters make of it, or each look is one observation. Knows nothing of: metrics, what a block is called.
 //! Formulas and promises: `docs/statistics.md`.
 
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::clusters::{Clusters, Discount};
 use super::history::Step;
 use crate::model::cluster::ClusterSize;
-use crate::model::finding::{Bound, Dependence};
+use crate::model::finding::{Bound, Dependence, Share};
 use crate::model::time::Span;
+use crate::stats::betting::{block_increment, difference_increment, paired_difference_increment};
 use crate::stats::block_min::BlockMin;
 use crate::stats::change_prior::ChangePrior;
 use crate::stats::grid::{MULTIPLIERS, RateGrid};
@@ -40,6 +41,8 @@ pub(super) struct Evidence {
     /// Either arm beyond the limit, whoever's fault it is: the candidate, the primary.
     either: [Sr; 2],
     clusters: Clusters,
+    /// Each look counts as one observation.
+    in_blocks: bool,
     /// The most that one look adds: nothing is shown by less than so many looks.
     most_of_look: f64,
     /// The divisor that the last look was weighed with, and what it was learnt from.
@@ -84,7 +87,7 @@ impl Weight {
 
 impl Evidence {
     /// None yet; a look lasts so long.
-    pub(super) fn new(null: Null, look: Span, trust: Trust) -> Self {
+    pub(super) fn new(null: Null, look: Span, trust: Trust, in_blocks: bool) -> Self {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 60")]
         let minute = (60.0 / look.as_secs()).ceil().clamp(1.0, 60.0) as u32;
         Self {
@@ -95,6 +98,7 @@ impl Evidence {
             ),
             either: [Sr::default(), Sr::default()],
             clusters: Clusters::new(look, trust.clusters),
+            in_blocks,
             most_of_look: trust.most_of_look,
             divisor: (1.0, Dependence::None),
             alone: 0,
@@ -114,12 +118,13 @@ impl Evidence {
         self.clusters.see(sizes);
         self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
         if candidate.total != 0 {
-            let discount = self.clusters.discount([primary.total != 0, true]);
+            let discount = self.discount([primary.total != 0, true]);
             self.divisor = (discount.divisor, discount.dependence);
             let most = self.most_of_look.min(discount.most_of_look);
-            let kept = |increment: &[f64]| capped(tempered(increment, discount.divisor), most);
-            let against = kept(&self.against_primary(step, discordant));
-            let rate = |grid: &RateGrid| kept(&grid.increment(candidate.events, candidate.total));
+            let against = capped(self.against_primary(step, discordant), most);
+            let rate = |grid: &RateGrid| {
+                capped(self.against_limit(grid, *candidate, discount.divisor), most)
+            };
             match &self.null {
                 Null::Limit(grid) => self.own.advance_alone(&rate(grid)),
                 Null::Primary => self.own.advance_alone(&against),
@@ -133,29 +138,53 @@ impl Evidence {
             };
         }
         if let (Null::LimitOrPrimary(grid), true) = (&self.null, primary.total != 0) {
-            let Discount { divisor, .. } = self.clusters.discount([true, false]);
-            let rate = tempered(&grid.increment(primary.events, primary.total), divisor);
+            let Discount { divisor, .. } = self.discount([true, false]);
+            let rate = self.against_limit(grid, *primary, divisor);
             self.either[1].advance(&rate);
         }
         self.clusters.learn(*candidate, *primary);
     }
 
+    /// Log evidence of a look that an arm's share exceeds the limit.
+    fn against_limit(&self, grid: &RateGrid, share: Share, divisor: f64) -> Vec<f64> {
+        let Share { events, total } = share;
+        if self.in_blocks {
+            block_increment(grid.limit(), events, total).unwrap_or_default().to_vec()
+        } else {
+            tempered(&grid.increment(events, total), divisor)
+        }
+    }
+
     /// Log evidence of a look that the candidate's share is higher than the primary's.
     fn against_primary(&self, step: &Step, discordant: Option<(u64, u64)>) -> Vec<f64> {
-        let Step { candidate, primary, .. } = step;
+        let [ours, theirs] = [step.candidate, step.primary]
+            .map(|share| Rate { hits: share.events, total: share.total });
+        if self.in_blocks {
+            let pairs = ours.total.min(theirs.total);
+            return match discordant {
+                Some((b, c)) => paired_difference_increment(b, c, pairs).to_vec(),
+                None => difference_increment(ours, theirs).unwrap_or_default().to_vec(),
+            };
+        }
         let multipliers = match &self.null {
             Null::Limit(grid) | Null::LimitOrPrimary(grid) => grid.multipliers(),
             Null::Primary => &MULTIPLIERS,
         };
-        match discordant {
-            Some((ours, theirs)) => kernel::paired_increment(multipliers, ours, theirs),
-            None => kernel::increment(
-                multipliers,
-                Rate { hits: candidate.events, total: candidate.total },
-                Rate { hits: primary.events, total: primary.total },
-                1.0,
-            )
-            .unwrap_or_else(|| vec![0.0; multipliers.len()]),
+        let increment = match discordant {
+            Some((b, c)) => kernel::paired_increment(multipliers, b, c),
+            None => kernel::increment(multipliers, ours, theirs, 1.0)
+                .unwrap_or_else(|| vec![0.0; multipliers.len()]),
+        };
+        tempered(&increment, self.divisor.0)
+    }
+
+    /// How a look is weighed in which these arms answered: a block needs no estimate.
+    fn discount(&self, weighed: [bool; 2]) -> Discount {
+        if self.in_blocks {
+            let dependence = Dependence::Blocks;
+            Discount { divisor: 1.0, most_of_look: f64::INFINITY, dependence }
+        } else {
+            self.clusters.discount(weighed)
         }
     }
 
@@ -201,4 +230,59 @@ impl Evidence {
 /// Log evidence of at most so much at each point: a smaller e-value is one, too.
 fn capped(increment: Vec<f64>, most: f64) -> Vec<f64> {
     increment.into_iter().map(|log| log.min(most)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::EventTime;
+
+    /// Seconds of a hundred requests until it is shown, of an hour; each arm fails in clusters of a size, so many in
+    /// a million seconds.
+    fn shown_after(ours: (u64, u64), theirs: (u64, u64)) -> Option<u32> {
+        let trust = Trust { clusters: 5.0, most_of_look: f64::INFINITY };
+        let null = Null::LimitOrPrimary(RateGrid::watching(0.05).expect("a limit"));
+        let mut evidence = Evidence::new(null, Span::from_secs(1), trust, true);
+        let mut state = 7_u64;
+        let mut fails = |(size, in_a_million): (u64, u64)| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            if (state >> 33) % 1_000_000 < in_a_million { size } else { 0 }
+        };
+        (0..3600).find(|_| {
+            let [candidate, primary] =
+                [fails(ours), fails(theirs)].map(|events| Share { events, total: 100 });
+            let (segments, latency) = (Vec::new(), None);
+            let [from, to] = [EventTime::START; 2];
+            let step = Step {
+                from,
+                to,
+                candidate,
+                primary,
+                segments,
+                latency,
+                old: 0.0,
+                alone: Share::default(),
+            };
+            evidence.advance(&step, None, Default::default());
+            evidence.own((7.0, 20.0)).is_shown()
+        })
+    }
+
+    /// Half of the candidate's requests fail at once or none, its mean at the limit; then twenty of them.
+    #[test]
+    fn in_blocks_whatever_comes_together_within_a_look_shows_nothing() {
+        assert_eq!(shown_after((50, 100_000), (1, 0)), None);
+        assert_eq!(shown_after((20, 250_000), (1, 0)), None);
+        // The primary's come together, the candidate's don't, and both fail at the same rate.
+        assert_eq!(shown_after((8, 1_000_000), (80, 100_000)), None);
+    }
+
+    #[test]
+    fn in_blocks_a_sick_candidate_is_found() {
+        let found = |ours| shown_after(ours, (1, 1_000_000));
+        let took = [(10, 1_000_000), (30, 1_000_000), (60, 500_000)].map(found);
+        assert_eq!(took, [Some(176), Some(59), Some(59)]);
+    }
 }

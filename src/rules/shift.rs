@@ -30,6 +30,8 @@ const PANES: usize = 300;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Shift {
     bets: ShiftBetting,
+    /// A pane is one observation.
+    in_blocks: bool,
     sr: Sr,
     spending: SpendingSr,
     keyed: Keyed,
@@ -88,8 +90,9 @@ pub(super) fn pairs(look: &Look<'_>, segment: &Segment) -> (u64, BTreeMap<Flip, 
 
 impl Shift {
     /// No evidence yet that more than `limit` has moved.
-    pub(super) fn new(limit: f64, classes_max: usize, pane: Span) -> Option<Self> {
+    pub(super) fn new(limit: f64, classes_max: usize, pane: Span, in_blocks: bool) -> Option<Self> {
         Some(Self {
+            in_blocks,
             bets: ShiftBetting::exceeds(limit, classes_max)?,
             sr: Sr::default(),
             spending: SpendingSr::new(ChangePrior::of_looks(pane.us().unsigned_abs())),
@@ -113,7 +116,11 @@ impl Shift {
             moved.iter().map(|((ours, theirs), n)| (ours.as_str(), theirs.as_str(), *n));
         let same = answered.saturating_sub(moved.values().sum());
         let scored = self.bets.pane(differing, same);
-        let increment = tempered(&scored.increment, self.divisor().0);
+        let increment = if self.in_blocks {
+            self.bets.of_mean(&scored).to_vec()
+        } else {
+            tempered(&scored.increment, self.divisor().0)
+        };
         self.sr.advance(&increment);
         self.spending.advance(&increment);
         let scores = Scores { plus: scored.plus, minus: scored.minus, zero: scored.zero };
@@ -128,6 +135,7 @@ impl Shift {
     pub(super) fn divisor(&self) -> (f64, Dependence) {
         #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
         match (self.keyed.known([true, true]), self.keyed.largest()) {
+            _ if self.in_blocks => (1.0, Dependence::Blocks),
             (_, 0) => (1.0, Dependence::None),
             (Some(largest), _) => (largest as f64, Dependence::Key),
             (None, seen) => (seen as f64, Dependence::Estimated),

@@ -126,7 +126,12 @@ impl Watch {
         let claim = if rule.observed {
             Claim::Observed(Observed::new(limit, rule.observed_over()))
         } else if rule.metric == Metric::PredictionShift {
-            Claim::Shift(Shift::new(limit, classes(spec), spec.time.pane)?)
+            Claim::Shift(Shift::new(
+                limit,
+                classes(spec),
+                spec.time.pane,
+                spec.certainty.in_blocks,
+            )?)
         } else {
             let grid = RateGrid::watching(limit)?;
             let null = match rule.metric {
@@ -138,7 +143,8 @@ impl Watch {
                 }
                 _ => Null::Limit(grid),
             };
-            Claim::Share(Evidence::new(null, length_of_look(spec, basis), trust(rule)))
+            let look = length_of_look(spec, basis);
+            Claim::Share(Evidence::new(null, look, trust(rule), spec.certainty.in_blocks))
         };
         Some(Self {
             rule: at,
@@ -214,7 +220,12 @@ impl Watch {
         }
         let weight = self.weight();
         let threshold = weight.log_threshold.max(1.0);
-        let needed = sample_needed_by_grid(self.limit, self.twice(), threshold, Z80);
+        // In blocks that depends on how many come in a look, and on how they depend on each other.
+        let needed = if spec.certainty.in_blocks {
+            None
+        } else {
+            sample_needed_by_grid(self.limit, self.twice(), threshold, Z80)
+        };
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

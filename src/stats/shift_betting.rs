@@ -122,6 +122,20 @@ impl ShiftBetting {
         self.moved.get(class).is_some_and(|weights| is_gained(*weights))
     }
 
+    /// Returns the evidence of a pane as one observation, its mean score: ln(1 + Lⱼ((n₊ − n₋)/n − τ)).
+    ///
+    /// Valid however pairs depend on each other within the pane, at most twice the evidence per pane. Zeros
+    /// without pairs.
+    pub fn of_mean(&self, scored: &Scored) -> [f64; 7] {
+        let (plus, minus) = (scored.plus as f64, scored.minus as f64);
+        let pairs = plus + minus + scored.zero as f64;
+        if pairs <= 0.0 {
+            return [0.0; 7];
+        }
+        let over = (plus - minus) / pairs - self.limit;
+        STAKES.map(|stake| (stake / (1.0 + self.limit) * over).ln_1p())
+    }
+
     /// n₊ ln(1 + Lⱼ(1 − τ)) + n₋ ln(1 − Lⱼ(1 + τ)) + n₀ ln(1 − Lⱼ τ).
     fn increment(&self, plus: u64, minus: u64, zero: u64) -> [f64; 7] {
         let tau = self.limit;
@@ -224,12 +238,14 @@ mod tests {
                 shares
             };
             let (first, second) = (shares(&|at| at / 3), shares(&|at| at % 3));
+            let mut mean_of_means = 0.0;
             let apart: f64 = first.iter().zip(&second).map(|(p, q)| (p - q).abs()).sum();
             let limit = (apart / 2.0 + slack).clamp(1e-3, 0.999);
             let mut mean = 0.0;
             for outcome in 0..6_561_usize {
                 let mut bets = ShiftBetting::exceeds(limit, 2).expect("a limit");
                 let (mut log, mut chance, mut rest) = ([0.0; 7], 1.0, outcome);
+                let (mut together, mut chance_together) = ([0.0; 7], 1.0);
                 for _ in 0..2 {
                     let cells = [rest % 9, rest / 9 % 9];
                     rest /= 81;
@@ -237,10 +253,16 @@ mod tests {
                     cells.iter().for_each(|cell| chance *= weights[*cell] / sum);
                     let scored = bets.pane(cells.map(pair), 0);
                     log.iter_mut().zip(scored.increment).for_each(|(log, more)| *log += more);
+                    // In a pane whose pairs are all alike, one chance stands for both.
+                    chance_together *= if cells[0] == cells[1] { weights[cells[0]] / sum } else { 0.0 };
+                    let of_mean = bets.of_mean(&scored);
+                    together.iter_mut().zip(of_mean).for_each(|(log, more)| *log += more);
                 }
                 mean += chance * log_mean_exp(&log).exp();
+                mean_of_means += chance_together * log_mean_exp(&together).exp();
             }
             prop_assert!(mean <= 1.0 + 1e-9, "{mean}");
+            prop_assert!(mean_of_means <= 1.0 + 1e-9, "{mean_of_means}");
         }
 
     }

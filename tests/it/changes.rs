@@ -119,9 +119,11 @@ fn what_means_the_same_keeps_its_evidence_and_what_is_new_has_none() {
 
     // What is stated otherwise, or counted otherwise, begins anew.
     let certainty = Certainty { per_rollout: 0.02, ..world.spec.certainty };
+    let blocks = Certainty { in_blocks: true, ..certainty };
     for other in [
         PipelineSpec { mirrored: 0.5, ..file(3, vec![errors(5, Action::Rollback)]) },
         PipelineSpec { certainty, ..file(4, vec![errors(5, Action::Rollback)]) },
+        PipelineSpec { certainty: blocks, ..file(5, vec![errors(5, Action::Rollback)]) },
     ] {
         world.succeed(other);
         assert_eq!(finding(&world, "error_rate > 5%", "vitals")["total"], 0);

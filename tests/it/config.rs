@@ -121,6 +121,7 @@ fn what_tasks_do_and_what_the_evaluator_does_are_told_apart() {
     for rules in [
         "rollback_when: ['error_rate > 5%']",
         "certainty: {per_rollout: 2%}",
+        "certainty: {dependence: blocks}",
         "mirrored: 50%",
         "shared_cause: rollback",
         "control: {dry_run: false}",
@@ -130,6 +131,9 @@ fn what_tasks_do_and_what_the_evaluator_does_are_told_apart() {
         assert_ne!(other.config_hash, now.config_hash, "{rules}");
         assert_eq!(now.with_rules(&other.rules_spec()), other, "{rules}");
     }
+    assert_eq!(spec("certainty: {dependence: estimated}\n").config_hash, now.config_hash);
+    let said = wrong(&format!("{HEAD}certainty: {{dependence: none}}\n"));
+    assert!(said.contains("p.yaml:4:25") && said.contains("`estimated` or `blocks`"), "{said}");
     for tasks in [
         "model: m",
         "time: {wait: 31s}",

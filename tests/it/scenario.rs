@@ -330,6 +330,34 @@ fn errors_of_the_candidate_roll_back_within_seconds_and_say_where() {
     assert_eq!(world.decisions.len(), 1, "a rule is told once, whatever shows it again");
 }
 
+/// In blocks a second is one observation: half of the candidate's requests that fail together each tenth second
+/// (2.5 % in all) show nothing, and a candidate that goes on failing takes longer.
+#[test]
+fn in_blocks_what_comes_together_shows_nothing_and_the_signal_says_so() {
+    let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);
+    let mut in_blocks = spec();
+    in_blocks.rules = vec![error_rate];
+    in_blocks.certainty.in_blocks = true;
+    let mut world = World::new(in_blocks, 2);
+    stream(&mut world, 0, 300, 40, |number, answer| {
+        if number / 40 % 20 == 0 && number % 2 == 0 {
+            answer.label = "!";
+        }
+    });
+    assert!(world.decisions.is_empty(), "{:?}", world.decisions);
+    stream(&mut world, 300, 500, 40, |number, answer| {
+        if number % 4 == 0 {
+            answer.label = "!";
+        }
+    });
+    let first = &world.decisions[0];
+    assert!(at(330.0) < first.time && first.time < at(450.0), "{}", first.reason);
+    assert!(first.reason.contains("each look counts as one observation"), "{}", first.reason);
+    let evidence: serde_json::Value = serde_json::from_str(&first.evidence).unwrap();
+    assert_eq!(evidence["evidence"]["clusters_by"], "blocks");
+    assert_eq!(evidence["evidence"]["divided_for_clusters"], 1.0);
+}
+
 #[test]
 fn a_producer_whose_clock_is_ahead_doesnt_say_since_when() {
     let error_rate = rule("error_rate > 5%", Action::Rollback, Metric::ErrorRate, Op::Above, 0.05);

@@ -46,7 +46,11 @@ pub(crate) fn spec() -> PipelineSpec {
         windows: vec![Span::from_secs(60)],
         rules: Vec::new(),
         mirrored: 1.0,
-        certainty: Certainty { per_rollout: 0.01, interval: Span::from_secs(365 * 86_400) },
+        certainty: Certainty {
+            per_rollout: 0.01,
+            interval: Span::from_secs(365 * 86_400),
+            in_blocks: false,
+        },
         shared_cause_investigates: true,
         matches_sampled_ppm: 0,
         roll: Span::from_secs(60),

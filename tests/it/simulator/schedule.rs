@@ -71,7 +71,7 @@ fn spec() -> PipelineSpec {
             rule("latency_p90 > 1.5x primary", Action::Investigate, latency, Op::Above, 1.5),
             rule("match_rate < 99%", Action::Investigate, Metric::MatchRate, Op::Below, 0.99),
         ],
-        certainty: Certainty { per_rollout: 0.99, interval: Span::from_secs(1) },
+        certainty: Certainty { per_rollout: 0.99, interval: Span::from_secs(1), in_blocks: false },
         shared_cause_investigates: true,
         roll: Span::from_secs(30),
         roll_rows: 30,
