@@ -233,10 +233,10 @@ fn in_blocks() -> Vec<Scenario> {
         healthy("blocks: failures in twenties at the limit, candidate", candidate(0.05, 20)),
         healthy("blocks: candidate alone at the limit", candidate(0.05, 1)),
         sick("blocks: sick, errors 1 to 10 %", 1, ["-"; 3], |weather: &mut Weather| {
-            weather.candidate.fails = 0.1
+            weather.candidate.fails = 0.1;
         }),
         sick("blocks: sick, errors 1 to 30 %", 1, ["-"; 3], |weather: &mut Weather| {
-            weather.candidate.fails = 0.3
+            weather.candidate.fails = 0.3;
         }),
     ];
     all.into_iter().map(|scenario| Scenario { rules, ..scenario }).collect()
