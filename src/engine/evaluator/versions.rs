@@ -20,10 +20,12 @@ use crate::model::time::{EventTime, Span};
 const PAST_MAX: usize = 64;
 /// A version that was on trial before is on trial again after it alone has answered for so long.
 const ALONE: Span = Span::from_secs(60);
-/// If more than `VERSIONS_MAX` versions answer within this span, they aren't told apart.
+/// If more than `VERSIONS_MAX` versions of few answers are seen within this span, they aren't told apart.
 const LATELY: Span = Span::from_secs(600);
 /// They are again when no more than this answer within it.
 const FEW: usize = VERSIONS_MAX / 2;
+/// Whoever has given so many answers meanwhile can be tried by itself: twice a usual limit is shown by about as many.
+const ENOUGH: u64 = 1000;
 /// Versions that answered lately and are remembered.
 const ANSWERED_MAX: usize = 64;
 /// So many of them are named, and so many characters of each.
@@ -37,8 +39,8 @@ pub(super) struct Versions {
     last_seen: Option<EventTime>,
     /// In the order in which they went.
     past: VecDeque<String>,
-    /// Those that answered lately, with when they did last; `OTHER` stands for those beyond a bounded table.
-    answered: BTreeMap<String, EventTime>,
+    /// Those that answered lately, with when they did last and how often; `OTHER` stands for those beyond a bounded table.
+    answered: BTreeMap<String, (EventTime, u64)>,
     /// They aren't told apart: the rollout is all of theirs.
     together: bool,
 }
@@ -83,7 +85,7 @@ impl Versions {
         if self.together {
             return self.part(at, &seen);
         }
-        if self.answered.contains_key(OTHER) || VERSIONS_MAX < self.answered.len() {
+        if self.are_more_than(VERSIONS_MAX) {
             self.together = true;
             return self.begin(at, OTHER);
         }
@@ -102,6 +104,12 @@ impl Versions {
                 .filter(|_| self.last_seen.is_none_or(|last| ALONE <= at.since(last))),
         };
         next.map_or(Change::None, |next| self.begin(at, next))
+    }
+
+    /// Whether more than so many answered lately, each too rarely to be tried by itself.
+    fn are_more_than(&self, most: usize) -> bool {
+        let rare = self.answered.values().filter(|(_, answers)| *answers < ENOUGH).count();
+        self.answered.contains_key(OTHER) || most < rare
     }
 
     /// What people are told while versions aren't told apart.
@@ -125,34 +133,35 @@ impl Versions {
                  by itself, and rules weigh all of them together"
             ),
             cure: "map a field that names the model as `model_version`, not its build, pod or request; versions are \
-                   told apart again once no more than four answer within ten minutes"
+                   told apart again once no more than four of few answers are seen within ten minutes"
                 .to_owned(),
         })
     }
 
     /// Remembers who answered lately.
     fn note(&mut self, at: EventTime, seen: &[(&str, u64)]) {
-        self.answered.retain(|_, last| at.since(*last) < LATELY);
-        for (version, _) in seen {
-            if let Some(last) = self.answered.get_mut(*version) {
+        self.answered.retain(|_, (last, _)| at.since(*last) < LATELY);
+        for (version, answers) in seen {
+            if let Some((last, so_far)) = self.answered.get_mut(*version) {
                 *last = at;
+                *so_far = so_far.saturating_add(*answers);
                 continue;
             }
             if self.answered.len() == ANSWERED_MAX {
-                let last = |(version, last): &(&String, &EventTime)| {
-                    (version.as_str() == OTHER, **last, (*version).clone())
+                let last = |(version, (last, _)): &(&String, &(EventTime, u64))| {
+                    (version.as_str() == OTHER, *last, (*version).clone())
                 };
                 let longest_ago = self.answered.iter().min_by_key(last);
                 let longest_ago = longest_ago.map(|(version, _)| version.clone());
                 self.answered.retain(|version, _| Some(version) != longest_ago.as_ref());
             }
-            self.answered.insert((*version).to_owned(), at);
+            self.answered.insert((*version).to_owned(), (at, *answers));
         }
     }
 
     /// Tells versions apart again, once few of them answer.
     fn part(&mut self, at: EventTime, seen: &[(&str, u64)]) -> Change {
-        if self.answered.contains_key(OTHER) || FEW < self.answered.len() {
+        if self.are_more_than(FEW) {
             return Change::None;
         }
         let Some(next) = most(seen, |_| true) else { return Change::None };
@@ -268,6 +277,17 @@ mod tests {
         let last = versions.current.version.clone();
         assert_eq!(see(&mut versions, 1100, &[(&last, 5)]), Change::None);
         assert_eq!(see(&mut versions, 1101, &[("v9", 5)]), Change::Begins, "it is a new one");
+    }
+
+    #[test]
+    fn versions_of_many_answers_are_tried_by_themselves_however_short_they_last() {
+        let mut versions = Versions::default();
+        for second in 0..400 {
+            let release = format!("v{:03}", second / 4);
+            see(&mut versions, second, &[(&release, ENOUGH)]);
+            assert_eq!((versions.are_together(), &versions.current.version), (false, &release));
+        }
+        assert_eq!(versions.current.number, 99);
     }
 
     #[test]
