@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use parallax::adapters::kafka::source::KafkaSource;
 use parallax::config::endpoint::KafkaEndpoint;
 use parallax::model::record::Record;
-use parallax::shell::clock::{idle, monotonic};
-use parallax::shell::kafka::source::KafkaSource;
-use parallax::shell::source::Source as _;
+use parallax::runtime::clock::{idle, monotonic};
+use parallax::runtime::source::Source as _;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -9,14 +9,15 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parallax::adapters::log::codec;
 use parallax::engine::evaluator::{self, Evaluator};
 use parallax::engine::{Effect, Input, Task};
 use parallax::generate::{Scenario, Traffic};
 use parallax::model::entry::Entry;
 use parallax::model::record::Record;
 use parallax::model::time::{EventTime, Span};
-use parallax::shell::clock::monotonic;
-use parallax::shell::log::{Body, Stream, codec};
+use parallax::runtime::clock::monotonic;
+use parallax::runtime::log::{Body, Stream};
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 

@@ -5,11 +5,12 @@
 //!  bytes ─▶ decode ─▶ clock ─▶ join ─▶ compare ─▶ tally ─▶ closed panes ─┐                ┌─▶ report ─▶ rules ─▶ decision ─▶ signal
 //!               └────▶ vitals ───────────────────────────────────────────┼─▶ the log ─▶ evaluator
 //!               Task: one per partition                                   │                └─▶ windows, reports
-//!  source (shell)                                                         └─▶ pair rows ─▶ files (shell)
+//!  source (adapters)                                                      └─▶ pair rows ─▶ files (adapters)
 //! ```
 //!
 //! In: records of several input topics. Out: decisions with their evidence. Holds: a pane's result
-//! is a pure function of the input logs. Knows nothing of, outside `shell`: I/O, clocks, threads.
+//! is a pure function of the input logs. Knows nothing of, outside `runtime`, `adapters`
+//! and `wiring`: I/O, clocks, threads.
 
 pub mod model;
 pub mod stats;
@@ -31,4 +32,8 @@ pub mod engine;
 pub mod generate;
 
 #[cfg(feature = "shell")]
-pub mod shell;
+pub mod adapters;
+#[cfg(feature = "shell")]
+pub mod runtime;
+#[cfg(feature = "shell")]
+pub mod wiring;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::columns::columns;
-use parallax::decide::words;
+use parallax::decide::format;
 
 /// Something that kept a candidate from being judged for a while: its kind, when it was found, and what is said.
 pub(super) struct Earlier<'a> {
@@ -54,7 +54,7 @@ fn headline(verdict: &Value) -> String {
             "{}; that isn't a pass: promotion rules aren't built yet",
             match verdict["paired"].as_u64().unwrap_or_default() {
                 0 => "nothing was compared, no request has both answers".to_owned(),
-                paired => format!("nothing is shown against it in {} pairs", words::count(paired)),
+                paired => format!("nothing is shown against it in {} pairs", format::count(paired)),
             }
         ),
         _ => with_cure(text(&verdict["reason"]), text(&verdict["cure"])),
@@ -101,7 +101,7 @@ fn rules(verdict: &Value, decisions: &[Value]) -> Vec<Vec<String>> {
 /// How a rule stands now. Where it is blind, the verdict or a trouble may have said why, and what to do.
 fn state(finding: &Value, verdict: &Value) -> String {
     let number = |field: &str| finding[field].as_u64().unwrap_or_default();
-    let [events, total] = [number("events"), number("total")].map(words::count);
+    let [events, total] = [number("events"), number("total")].map(format::count);
     let reason = text(&finding["reason"]);
     match text(&finding["status"]) {
         "shown" => format!("shown: {events} of {total}"),
@@ -111,7 +111,7 @@ fn state(finding: &Value, verdict: &Value) -> String {
         _ => match finding["needed_for_twice_the_limit"].as_u64() {
             Some(needed) if number("total") < needed => format!(
                 "undecided: {events} of {total}; twice the limit would be shown in about {}",
-                words::count(needed)
+                format::count(needed)
             ),
             Some(_) => format!("undecided: {events} of {total}, enough to show twice the limit"),
             None => format!("undecided: {events} of {total}"),

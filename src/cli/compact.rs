@@ -8,8 +8,8 @@ use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use parallax::shell::clock::HostClock;
-use parallax::shell::tables::compact::{Choice, Compaction, Day, Limits, Merged, days};
+use parallax::adapters::tables::compact::{Choice, Compaction, Day, Limits, Merged, days};
+use parallax::runtime::clock::HostClock;
 use serde_json::json;
 
 use super::Output;

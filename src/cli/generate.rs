@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use parallax::adapters::generate::{Pace, create_topics, per_second, to_files, to_kafka};
 use parallax::config::endpoint::KafkaEndpoint;
 use parallax::generate::scenario::FaultKind;
 use parallax::generate::{Fault, Manifest, Scenario, Where};
 use parallax::rules::grammar::duration;
-use parallax::shell::clock::{HostClock, monotonic};
-use parallax::shell::generate::{Pace, create_topics, per_second, to_files, to_kafka};
-use parallax::shell::stop::Stop;
+use parallax::runtime::clock::{HostClock, monotonic};
+use parallax::runtime::stop::Stop;
 use serde_json::json;
 
 use super::Output;

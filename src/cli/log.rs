@@ -10,16 +10,16 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use parallax::adapters::log::file::FileLog;
+use parallax::adapters::log::kafka::{self, LogTopics};
 use parallax::config::endpoint::LogEndpoint;
-use parallax::decide::words;
+use parallax::decide::format;
 use parallax::engine::Epoch;
 use parallax::model::entry::{Closed, Entry, TimesSaid, Vitals, Weighing};
 use parallax::model::spec::RulesSpec;
 use parallax::model::time::EventTime;
 use parallax::model::times::{Tempo, Times};
-use parallax::shell::log::file::FileLog;
-use parallax::shell::log::kafka::{self, LogTopics};
-use parallax::shell::log::{Body, LogFrame, Stream};
+use parallax::runtime::log::{Body, LogFrame, Stream};
 use serde_json::{Value, json};
 
 use super::Output;
@@ -160,7 +160,7 @@ fn in_words(said: &Value) -> String {
         (Some(name), Value::Number(us)) => {
             let time = EventTime::from_us(us.as_i64()?);
             let said =
-                if time <= EventTime::START { "start".to_owned() } else { words::time(time) };
+                if time <= EventTime::START { "start".to_owned() } else { format::time(time) };
             Some(format!("{name} {said}"))
         }
         (_, Value::String(text)) => Some(format!("{name} {text}")),

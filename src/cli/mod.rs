@@ -27,12 +27,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
+use parallax::adapters::generate::environment;
+use parallax::adapters::output::OutputError;
 use parallax::config::{self, Pipeline};
-use parallax::shell::clock::monotonic;
-use parallax::shell::driver::OtherConfiguration;
-use parallax::shell::generate::environment;
-use parallax::shell::output::OutputError;
-use parallax::shell::source::SourceError;
+use parallax::runtime::clock::monotonic;
+use parallax::runtime::driver::OtherConfiguration;
+use parallax::runtime::source::SourceError;
 
 /// Watches a new model beside the one in production and says, with evidence and a known error rate:
 /// roll back, investigate or hold.

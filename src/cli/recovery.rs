@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use parallax::decide::words;
+use parallax::decide::format;
 use parallax::engine::ReadAgain;
 use parallax::model::row::{DecisionRow, WindowRow};
-use parallax::shell::driver::Observer;
+use parallax::runtime::driver::Observer;
 
 /// Seconds from one log line to the next.
 const LINE_EVERY: u64 = 5;
@@ -73,7 +73,7 @@ impl Observer for Recovery {
 /// `task 0: 1,204 of 5,000 left`, of a few tasks.
 fn by_task(tasks: &[(u32, ReadAgain)]) -> String {
     let one = |(partition, again): &(u32, ReadAgain)| {
-        let (left, records) = (words::count(again.left), words::count(again.records));
+        let (left, records) = (format::count(again.left), format::count(again.records));
         format!("task {partition}: {left} of {records} left")
     };
     let mut said: Vec<String> = tasks.iter().take(4).map(one).collect();

@@ -8,14 +8,16 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget};
-use parallax::decide::words;
-use parallax::shell::files::{self, FileSource};
-use parallax::shell::follow::{self, Recorded};
-use parallax::shell::log::file::FileLog;
-use parallax::shell::routed::Routed;
-use parallax::shell::source::Source;
-use parallax::shell::stop::Stop;
-use parallax::shell::{assemble, output, replay};
+use parallax::adapters::files::{self, FileSource};
+use parallax::adapters::kafka::routed::Routed;
+use parallax::adapters::log::file::FileLog;
+use parallax::adapters::output;
+use parallax::decide::format;
+use parallax::runtime::follow::{self, Recorded};
+use parallax::runtime::replay;
+use parallax::runtime::source::Source;
+use parallax::runtime::stop::Stop;
+use parallax::wiring;
 
 use super::Output;
 use super::report::{Collected, Collector, compared, print_end};
@@ -69,7 +71,7 @@ impl Replay {
         };
         let facts = recorded.as_ref().map(Recorded::facts).unwrap_or_default();
         output::claim(&pipeline.endpoints.output, self.overwrite)?;
-        let mut driver = assemble::in_memory(&pipeline, source.partitions(), facts)?;
+        let mut driver = wiring::in_memory(&pipeline, source.partitions(), facts)?;
         let decisions = Arc::new(Mutex::new(Collected::default()));
         driver.observe(Box::new(Collector(Arc::clone(&decisions))));
         let bar = ProgressBar::new_spinner();
@@ -88,8 +90,8 @@ impl Replay {
         if 0 < unreadable {
             eprintln!(
                 "warning: {} of {} records couldn't be read; each lies with its reason in {}",
-                words::count(unreadable),
-                words::count(read),
+                format::count(unreadable),
+                format::count(read),
                 pipeline.endpoints.output.join("dead_letters.jsonl").display()
             );
         }

@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use parallax::decide::words;
+use parallax::decide::format;
 use parallax::model::notice::Notice;
 use parallax::model::row::{DecisionRow, WindowRow};
 use parallax::model::rule::Action;
 use parallax::model::spec::PipelineSpec;
 use parallax::model::time::EventTime;
-use parallax::shell::driver::Observer;
+use parallax::runtime::driver::Observer;
 use serde_json::{Value, json};
 
 use super::Output;
@@ -38,7 +38,7 @@ impl Observer for Told {
 
     fn reported(&mut self, row: &WindowRow) {
         tracing::debug!(
-            start = words::time(row.start),
+            start = format::time(row.start),
             paired = row.tally.paired,
             "A window was reported."
         );
@@ -68,7 +68,7 @@ impl Observer for Collector {
         if collected.live {
             eprintln!(
                 "{}  {:<11} {}",
-                words::clock(row.time),
+                format::clock(row.time),
                 row.action.word().to_uppercase(),
                 row.reason
             );
@@ -79,7 +79,7 @@ impl Observer for Collector {
     fn noticed(&mut self, notice: &Notice) {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if collected.live {
-            eprintln!("{}  {}; {}", words::clock(notice.at), notice.text, notice.cure);
+            eprintln!("{}  {}; {}", format::clock(notice.at), notice.text, notice.cure);
         }
         collected.notices.push(notice.clone());
     }
@@ -98,22 +98,22 @@ pub(super) fn window_line(row: &WindowRow) -> String {
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let rate = |hits: u64, total: u64| match total {
         0 => "-".to_owned(),
-        total => words::percent(hits as f64 / total as f64),
+        total => format::percent(hits as f64 / total as f64),
     };
     #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let p99 = |q: Option<u64>| q.map_or_else(|| "-".to_owned(), |us| words::millis(us as f64));
+    let p99 = |q: Option<u64>| q.map_or_else(|| "-".to_owned(), |us| format::millis(us as f64));
     let t = &row.tally;
     format!(
         "{}  window {:<4} {} pairs, match {}, errors {} against {}, p99 {} against {}, {} unmatched",
-        words::clock(row.start.plus(row.size)),
-        words::span(row.size),
-        words::count(t.paired),
+        format::clock(row.start.plus(row.size)),
+        format::span(row.size),
+        format::count(t.paired),
         rate(t.matched, t.comparable),
         rate(t.candidate.failed, t.candidate.requests),
         rate(t.primary.failed, t.primary.requests),
         p99(t.candidate.latency.quantile(0.99)),
         p99(t.primary.latency.quantile(0.99)),
-        words::count(t.unmatched()),
+        format::count(t.unmatched()),
     )
 }
 
@@ -156,7 +156,7 @@ pub(super) fn print_end(
             let earlier: Vec<Earlier<'_>> = notices
                 .map(|notice| Earlier {
                     kind: &notice.kind,
-                    at: words::clock(notice.at),
+                    at: format::clock(notice.at),
                     text: &notice.text,
                     cure: &notice.cure,
                 })
@@ -195,8 +195,8 @@ impl std::error::Error for NothingCompared {}
 /// A decision for programs.
 pub(super) fn decision_json(row: &DecisionRow) -> Value {
     json!({
-        "at": words::time(row.time),
-        "since": words::time(row.onset),
+        "at": format::time(row.time),
+        "since": format::time(row.onset),
         "action": row.action.word(),
         "basis": row.basis,
         "rule": row.rule,
@@ -224,7 +224,7 @@ pub(super) fn explain(
             .sum();
         out.push_str(&format!(
             "HOLD      {} / {}        nothing is shown against it in {} pairs; that isn't a pass: promotion rules aren't built yet\n",
-            spec.name, spec.candidates[0], words::count(pairs)
+            spec.name, spec.candidates[0], format::count(pairs)
         ));
         out.push_str(&try_line(tables));
         return out;
@@ -239,7 +239,7 @@ pub(super) fn explain(
         "ROLLBACK  {} / {}        {}{after}\n",
         spec.name,
         spec.candidates[usize::from(rollback.comparison)],
-        words::clock(rollback.time),
+        format::clock(rollback.time),
     ));
     out.push_str(&format!(
         "  shown    {}    {}; {}\n",
@@ -258,7 +258,7 @@ pub(super) fn explain(
     for earlier in collected.decisions.iter().filter(|row| row.time < rollback.time) {
         out.push_str(&format!(
             "  before   {}  {}  {}\n",
-            words::clock(earlier.time),
+            format::clock(earlier.time),
             earlier.action.word().to_uppercase(),
             earlier.reason
         ));

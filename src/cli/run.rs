@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use parallax::adapters::http;
 use parallax::config::endpoint::LogEndpoint;
-use parallax::shell::clock::HostClock;
-use parallax::shell::http;
-use parallax::shell::published::Published;
-use parallax::shell::stop::Stop;
-use parallax::shell::told::Told;
-use parallax::shell::workers::Workers;
+use parallax::runtime::clock::HostClock;
+use parallax::runtime::snapshot::Published;
+use parallax::runtime::stop::Stop;
+use parallax::runtime::told::Told;
+use parallax::runtime::workers::Workers;
 
 use super::Output;
 use super::recovery::{Bars, Recovery};

@@ -1,4 +1,4 @@
-//! Where a pipeline runs: plain data for the shell.
+//! Where a pipeline runs: plain data for the adapters.
 //!
 //! In: a resolved file. Out: addresses, topics, folders. Holds: a secret never shows in `Debug`.
 //! Knows nothing of: sockets.

@@ -6,16 +6,16 @@
 
 mod defaults;
 pub mod endpoint;
-pub mod meaning;
+pub mod fingerprint;
 mod names;
-pub mod owned;
 pub mod problem;
 mod raw;
+pub mod reserved;
 mod resolve;
 mod secrets;
 mod unit;
 mod variables;
-mod words;
+mod yaml_errors;
 
 use std::collections::HashMap;
 
@@ -91,10 +91,10 @@ fn missing_sections(text: &str, first: &Problem) -> Vec<Problem> {
     let has = |name: &&str| text.contains(&format!("{name}:"));
     let missing = |name: &str| {
         let mut problem = first.clone();
-        (problem.message, problem.cure) = words::missing(name);
+        (problem.message, problem.cure) = yaml_errors::missing(name);
         problem
     };
-    words::SECTIONS.iter().filter(|name| !has(name)).map(|name| missing(name)).collect()
+    yaml_errors::SECTIONS.iter().filter(|name| !has(name)).map(|name| missing(name)).collect()
 }
 
 /// The line on which the section begins that holds this one.
@@ -110,7 +110,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<RawPipelin
     options.property_syntax = serde_saphyr::PropertySyntax::DockerCompose;
     let text = &variables::literal_dollars(text);
     serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| words::problem(error.without_snippet(), is_empty(text)))
+        .map_err(|error| yaml_errors::problem(error.without_snippet(), is_empty(text)))
 }
 
 /// Whether there is nothing but comments.

@@ -11,11 +11,11 @@ use serde_saphyr::Spanned;
 
 use super::defaults::with_defaults;
 use super::endpoint::{Endpoints, KafkaEndpoint, LogEndpoint, Property, Threads, is_secret_name};
-use super::meaning;
+use super::fingerprint;
 use super::names::{self, STAGED_MAX, Wrong};
-use super::owned::OWNED;
 use super::problem::Problem;
 use super::raw::{RawCompare, RawKafka, RawLog, RawPipeline, RawSet, Text};
+use super::reserved::OWNED;
 use super::unit;
 use crate::model::arm::Side;
 use crate::model::feeds::Feeds;
@@ -135,8 +135,9 @@ impl Checker {
             revision: self.revision(raw.revision.as_ref()),
         };
         self.whole_panes(&raw, &spec);
-        (spec.config_hash, spec.tasks_hash) = (meaning::of_all(&spec), meaning::of_tasks(&spec));
-        spec.lasting_hash = meaning::of_lasting(&spec);
+        (spec.config_hash, spec.tasks_hash) =
+            (fingerprint::of_all(&spec), fingerprint::of_tasks(&spec));
+        spec.lasting_hash = fingerprint::of_lasting(&spec);
         let endpoints = self.endpoints(raw, topics, &spec.name);
         Pipeline { spec, endpoints, warnings: std::mem::take(&mut self.warnings) }
     }

@@ -5,8 +5,8 @@
 //! rollout; the same decision has the same id and the same bytes. Knows nothing of: how evidence is
 //! gathered.
 
+pub mod format;
 pub mod signal;
-pub mod words;
 
 use std::collections::BTreeMap;
 

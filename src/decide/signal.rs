@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::words;
+use super::format;
 use crate::model::entry::{EXAMPLES_MAX, Examples};
 use crate::model::finding::{Basis, Bound, Share, Shown, WorstSegment};
 use crate::model::rule::{Action, Metric, Rule};
@@ -61,11 +61,11 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
         },
         "reason": grounds.reason,
         "weakened_because": grounds.weaker,
-        "shown_at": words::time(shown.at),
-        "since": words::time(shown.onset),
-        "since_between": shown.onset_between.map(|(first, last)| [words::time(first), words::time(last)]),
+        "shown_at": format::time(shown.at),
+        "since": format::time(shown.onset),
+        "since_between": shown.onset_between.map(|(first, last)| [format::time(first), format::time(last)]),
         "evidence": {
-            "text": words::numbers(spec, rule, shown),
+            "text": format::numbers(spec, rule, shown),
             "candidate": share(rule.metric, shown.candidate, shown.candidate_value),
             "primary": share(rule.metric, shown.primary, shown.primary_value),
             "log_evidence": shown.log_evidence,
@@ -76,7 +76,7 @@ pub fn document(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Value {
             "clusters_by": shown.dependence.word(),
         },
         "by_chance": {
-            "text": words::by_chance(spec, shown),
+            "text": format::by_chance(spec, shown),
             "per_rollout": (shown.bound == Bound::Rollout).then_some(spec.certainty.per_rollout),
             "interval_s": (shown.bound == Bound::Interval).then_some(spec.certainty.interval.as_secs()),
         },
@@ -114,7 +114,7 @@ pub fn signal(action: Action, sequence: u64, grounds: &Grounds<'_>) -> Signal {
         key: format!("{}/{candidate}", spec.name),
         kind: format!("dev.parallax.{}.v1", action.word()),
         source: format!("/pipelines/{}", spec.name),
-        time: words::time(shown.at),
+        time: format::time(shown.at),
         data: document(action, sequence, grounds).to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a pipeline does, checked: the result of `config`, the argument of `engine` and `shell`.
+//! What a pipeline does, checked: the result of `config`, the argument of `engine` and `runtime`.
 //!
 //! In: a resolved pipeline file. Out: plain data that can't hold nonsense. Holds: pane divides every
 //! window; at least one candidate; at most `DIMENSIONS_MAX` dimensions; what may change while the pipeline

@@ -5,8 +5,8 @@
 //! Knows nothing of: what a finding leads to.
 
 pub mod answering;
+pub mod budget;
 mod clusters;
-pub mod deal;
 mod evidence;
 pub mod grammar;
 mod history;

@@ -7,8 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Shares;
 use super::clusters;
-use super::deal::Shares;
 use super::evidence::{Evidence, Null, Trust, Weight};
 use super::history::{self, History, Step};
 use super::look::{Look, Of};

@@ -7,7 +7,7 @@
 //! of: time, the join, rules.
 
 mod bounded;
-pub mod held;
+pub mod records;
 mod slot;
 mod versions;
 
@@ -22,7 +22,7 @@ use crate::model::observation::DIMENSIONS_MAX;
 use crate::model::spec::{BoundedSet, Dimension, PipelineSpec};
 use crate::model::tally::{OTHER, Segment, Tally};
 use bounded::Names;
-use held::{View, Word};
+use records::{View, Word};
 use slot::{Category, Half, Slot};
 use versions::{NO_VERSION, PLACES, Versions};
 

@@ -5,8 +5,8 @@ use crate::model::key::{Key, hash_of};
 use crate::model::observation::{Answer, Observation};
 use crate::model::time::{EventTime, Span};
 use crate::model::times::{Tempo, Times};
-use crate::tally::held::Slice;
-use held::Held;
+use crate::tally::records::Slice;
+use records::Held;
 
 fn observation(id: &str, label: &str, country: &str) -> Observation<'static> {
     Observation {

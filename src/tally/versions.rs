@@ -8,7 +8,7 @@
 use hashbrown::HashMap;
 
 use super::bounded::{Names, most};
-use super::held::Word;
+use super::records::Word;
 use crate::model::entry::VERSIONS_MAX;
 use crate::model::tally::OTHER;
 

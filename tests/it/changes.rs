@@ -10,7 +10,7 @@ use parallax::model::finding::Basis;
 use parallax::model::rule::{Action, Metric, Op, Rule};
 use parallax::model::spec::{Certainty, PipelineSpec};
 use parallax::model::time::Span;
-use parallax::rules::deal::{Ledger, deal};
+use parallax::rules::budget::{Ledger, deal};
 use parallax::rules::watch::Watch;
 use serde_json::Value;
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use parallax::adapters::log::file::FileLog;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::config::{self, Pipeline};
 use parallax::engine::Input;
@@ -12,12 +13,11 @@ use parallax::model::entry::Entry;
 use parallax::model::record::Record;
 use parallax::model::time::Span;
 use parallax::model::times::Times;
-use parallax::shell::assemble::{durable, own};
-use parallax::shell::clock::HostClock;
-use parallax::shell::driver::{Driver, OtherConfiguration};
-use parallax::shell::follow::Recorded;
-use parallax::shell::log::file::FileLog;
-use parallax::shell::log::{Body, LogFrame, Stream};
+use parallax::runtime::clock::HostClock;
+use parallax::runtime::driver::{Driver, OtherConfiguration};
+use parallax::runtime::follow::Recorded;
+use parallax::runtime::log::{Body, LogFrame, Stream};
+use parallax::wiring::{durable, own};
 use serde_json::Value;
 
 use crate::world::{at, event};

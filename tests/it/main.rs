@@ -7,7 +7,7 @@
 )]
 #![cfg_attr(
     not(feature = "shell"),
-    expect(dead_code, reason = "some of what tests share is used by the shell's tests only")
+    expect(dead_code, reason = "some of what tests share is used by the tests of both wings only")
 )]
 
 mod ages;

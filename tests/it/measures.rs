@@ -1,10 +1,10 @@
 //! The example of docs/measures.md, counted by the engine and read from its table.
 
+use parallax::adapters::tables::{Owner, Stage};
 use parallax::engine::evaluator::Rows;
 use parallax::model::entry::TableFile;
-use parallax::shell::driver::Tables as _;
-use parallax::shell::log::Stream;
-use parallax::shell::tables::{Owner, Stage};
+use parallax::runtime::driver::Tables as _;
+use parallax::runtime::log::Stream;
 
 use crate::world::{World, event, spec};
 

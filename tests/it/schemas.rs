@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use parallax::shell::tables::schema_text;
+use parallax::adapters::tables::schema_text;
 
 use crate::world::spec;
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use parallax::model::rule::Action;
-use parallax::rules::deal::{Ledger, deal};
+use parallax::rules::budget::{Ledger, deal};
 use parallax::rules::watch::Watch;
 use parallax::stats::attribution::attribution;
 use parallax::stats::betting::{self, block_increment};

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use parallax::adapters::generate::{Pace, to_kafka};
+use parallax::adapters::kafka::mock::EmbeddedBroker;
 use parallax::generate::Scenario;
 use parallax::generate::scenario::{Fault, FaultKind, Faults, Where};
-use parallax::shell::generate::{Pace, to_kafka};
-use parallax::shell::kafka::mock::EmbeddedBroker;
-use parallax::shell::meeting::Meeting;
-use parallax::shell::published::{Published, Snapshot};
-use parallax::shell::stop::Stop;
+use parallax::runtime::end_barrier::Meeting;
+use parallax::runtime::snapshot::{Published, Snapshot};
+use parallax::runtime::stop::Stop;
 use serde_json::{Value, json};
 
 use crate::world::at;

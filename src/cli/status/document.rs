@@ -3,13 +3,13 @@
 //! In: what is said. Out: one JSON document, valid under `schemas/status.v1.json`. Holds: every key is
 //! always there, `null` when unknown. Knows nothing of: how it is found out.
 
+use parallax::adapters::metrics::feed_name;
 use parallax::config::endpoint::LogEndpoint;
-use parallax::decide::words;
+use parallax::decide::format;
 use parallax::model::entry::Fact;
 use parallax::model::signal::Signal;
 use parallax::model::time::EventTime;
-use parallax::shell::metrics::feed_name;
-use parallax::shell::survey::{EvaluatorSurvey, InputSurvey, StreamSurvey, TaskSurvey};
+use parallax::runtime::inspect::{EvaluatorSurvey, InputSurvey, StreamSurvey, TaskSurvey};
 use serde_json::{Map, Value, json};
 
 use super::Said;
@@ -21,7 +21,7 @@ pub(super) fn of(said: &Said<'_>) -> Value {
     json!({
         "schema_version": 1,
         "pipeline": pipeline.spec.name,
-        "now": words::time(*now),
+        "now": format::time(*now),
         "configuration": format!("{:016x}", pipeline.spec.config_hash),
         "log": match &pipeline.endpoints.log {
             LogEndpoint::Folder(folder) => json!({ "folder": folder }),
@@ -40,7 +40,7 @@ pub(super) fn of(said: &Said<'_>) -> Value {
 }
 
 fn time(time: EventTime) -> Option<String> {
-    (EventTime::START < time && time < EventTime::END).then(|| words::time(time))
+    (EventTime::START < time && time < EventTime::END).then(|| format::time(time))
 }
 
 fn stream(of: &StreamSurvey) -> Map<String, Value> {

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use parallax::adapters::http::ask;
 use parallax::config::Pipeline;
 use parallax::model::time::EventTime;
-use parallax::shell::ask;
-use parallax::shell::clock::HostClock;
-use parallax::shell::survey::Survey;
+use parallax::runtime::clock::HostClock;
+use parallax::runtime::inspect::Survey;
 use serde_json::Value;
 
 use super::Output;

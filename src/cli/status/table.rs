@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
+use parallax::adapters::metrics::feed_name;
 use parallax::config::endpoint::LogEndpoint;
-use parallax::decide::words;
+use parallax::decide::format;
 use parallax::model::time::EventTime;
-use parallax::shell::metrics::feed_name;
-use parallax::shell::survey::{InputSurvey, StreamSurvey, TaskSurvey};
+use parallax::runtime::inspect::{InputSurvey, StreamSurvey, TaskSurvey};
 use serde_json::Value;
 
 use super::Said;
@@ -27,7 +27,7 @@ pub(super) fn of(said: &Said<'_>) -> String {
         "{}: log {log}, configuration {:016x}, {}\n\n",
         pipeline.spec.name,
         pipeline.spec.config_hash,
-        words::time(said.now)
+        format::time(said.now)
     );
     text.push_str(&tasks(said));
     text.push('\n');
@@ -44,7 +44,7 @@ pub(super) fn of(said: &Said<'_>) -> String {
 
 fn age(now: EventTime, time: Option<EventTime>) -> String {
     let time = time.filter(|time| EventTime::START < *time);
-    time.map_or_else(|| "-".to_owned(), |time| words::ago(now.since(time)))
+    time.map_or_else(|| "-".to_owned(), |time| format::ago(now.since(time)))
 }
 
 /// The time of day, with the date where it isn't today, and how long ago it was.
@@ -52,10 +52,10 @@ fn time_and_age(now: EventTime, time: EventTime) -> String {
     if time <= EventTime::START {
         return "nothing yet".to_owned();
     }
-    let (text, today) = (words::time(time), words::time(now));
-    let (day, clock) = (text.get(..10).unwrap_or(&text), words::clock(time));
+    let (text, today) = (format::time(time), format::time(now));
+    let (day, clock) = (text.get(..10).unwrap_or(&text), format::clock(time));
     let at = if today.starts_with(day) { clock } else { format!("{day} {clock}") };
-    format!("{at} ({})", words::ago(now.since(time)))
+    format!("{at} ({})", format::ago(now.since(time)))
 }
 
 fn entry(now: EventTime, last: Option<(u64, Option<EventTime>)>) -> String {
@@ -102,7 +102,7 @@ fn row(said: &Said<'_>, partition: usize, task: &TaskSurvey) -> Vec<String> {
     let resumes = task.inputs.iter().enumerate();
     let resumes =
         resumes.map(|(at, input)| format!("{} {}", feed_name(spec, at), input.resumes_at));
-    let horizon = words::count(task.inputs.iter().map(InputSurvey::horizon_at_least).sum());
+    let horizon = format::count(task.inputs.iter().map(InputSurvey::horizon_at_least).sum());
     let is_known = task.inputs.iter().all(|input| input.bounds.is_some());
     let parked = spec.candidates.iter().zip(&task.comparisons).filter(|(_, c)| c.parked);
     let parked: Vec<&str> = parked.map(|(name, _)| name.as_str()).collect();
@@ -171,7 +171,7 @@ fn process(said: &Said<'_>) -> String {
         let again = &task["read_again"];
         let again = match (again["left"].as_u64(), again["records"].as_u64()) {
             (Some(left), Some(records)) => {
-                format!("{} of {} left", words::count(left), words::count(records))
+                format!("{} of {} left", format::count(left), format::count(records))
             }
             _ => "-".to_owned(),
         };

@@ -6,7 +6,7 @@
 //! rule only if without them it may not be broken. Knows nothing of: what a doubt leads to.
 
 use super::rollout::Rollout;
-use crate::decide::{Doubts, words};
+use crate::decide::{Doubts, format};
 use crate::model::finding::{Basis, Share, Shown};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
@@ -38,7 +38,7 @@ impl Rollout {
         let name = spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
         let sampled = self
             .is_sampled(rule, shown)
-            .then(|| words::sampled(name, self.answering.since_first()));
+            .then(|| format::sampled(name, self.answering.since_first()));
         let strangers = match (is_about_answers(rule), watch.basis) {
             (false, _) => Strangers::No,
             (true, Basis::Panes) => in_panes(shown, watch.limit()),

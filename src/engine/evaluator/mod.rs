@@ -7,19 +7,19 @@
 //! files, Kafka.
 
 mod ages;
+mod cut;
 mod doubts;
-mod feed;
 mod rollout;
+mod row_buffer;
 mod state;
-mod timing;
-mod unfiled;
+mod tempo;
 mod verdict;
 mod versions;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::recover::Epoch;
+use crate::engine::task::recover::Epoch;
 use crate::model::entry::{Entry, TableFile, Weighing};
 use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
@@ -27,13 +27,13 @@ use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
-use feed::Cut;
+use cut::Cut;
 use rollout::{Context, Outcome};
+use row_buffer::{Under, Unfiled, Unstaged};
 use state::{State, TakenPane};
-use timing::Timing;
-use unfiled::{Under, Unfiled, Unstaged};
+use tempo::Timing;
 
-pub use timing::First;
+pub use tempo::First;
 
 /// A pane that some tasks have closed waits so long for the others.
 const MISSING_AFTER: Span = Span::from_secs(120);

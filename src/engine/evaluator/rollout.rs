@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::feed::Cut;
+use super::cut::Cut;
 use super::versions::{Change, Versions};
 use crate::decide::signal::{Grounds, document, signal};
-use crate::decide::{self, Course, Latch, Led, course, words};
+use crate::decide::{self, Course, Latch, Led, course, format};
 use crate::diagnose::{Diagnosis, Names, Trouble};
 use crate::model::entry::{Examples, Pane};
 use crate::model::finding::{Basis, Finding, Share, Shown};
@@ -25,7 +25,7 @@ use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
 use crate::rules::answering::Answering;
-use crate::rules::deal::{Ledger, deal};
+use crate::rules::budget::{Ledger, deal};
 use crate::rules::look::{Look, Seen, Trial};
 use crate::rules::watch::Watch;
 
@@ -321,7 +321,7 @@ impl Rollout {
             return;
         }
         let rollout = self.on(grounding.basis).clone();
-        let reason = words::sentence(spec, rule, shown, &course);
+        let reason = format::sentence(spec, rule, shown, &course);
         let led = Led {
             action,
             rule: rule.text.clone(),

@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::ages::Ages;
-use super::feed::Cut;
+use super::cut::Cut;
 use super::rollout::Rollout;
-use super::timing::Timing;
-use crate::engine::recover::Epoch;
+use super::tempo::Timing;
+use crate::engine::task::recover::Epoch;
 use crate::model::entry::{Entry, Pane, TimesSaid, Vitals};
 use crate::model::feeds::Feeds;
 use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::EventTime;
 use crate::report::Offsets;
-use crate::rules::deal::Ledger;
+use crate::rules::budget::Ledger;
 
 /// The evaluator's whole state.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

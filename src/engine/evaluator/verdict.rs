@@ -9,7 +9,7 @@
 use serde_json::{Value, json};
 
 use super::rollout::{Rollout, blind_rules};
-use crate::decide::words;
+use crate::decide::format;
 use crate::model::finding::Finding;
 use crate::model::row::DecisionRow;
 use crate::model::rule::Action;
@@ -37,7 +37,7 @@ pub(super) fn document(
     let current = rollout.judged();
     let severity = rollout.latch.severity(current);
     let led = rollout.latch.led(current);
-    let known = |time: EventTime| (EventTime::START < time).then(|| words::time(time));
+    let known = |time: EventTime| (EventTime::START < time).then(|| format::time(time));
     let age = age(rollout, now);
     let usual = spec.time.pane.plus(spec.time.wait).plus(spec.time.skew).plus(STALE);
     let is_stale = age.is_none_or(|age| usual < age);
@@ -69,8 +69,8 @@ pub(super) fn document(
         "reason": reason,
         "cure": blind.as_ref().filter(|_| led.is_none()).map(|blind| &blind.cure),
         "rule": led.map(|led| &led.rule),
-        "since": led.map(|led| words::time(led.since)),
-        "shown_at": led.map(|led| words::time(led.at)),
+        "since": led.map(|led| format::time(led.since)),
+        "shown_at": led.map(|led| format::time(led.at)),
         "enough": blind.is_none() && is_enough(spec, rollout),
         "age_s": age.map(Span::as_secs),
         "stale": is_stale,
@@ -96,8 +96,8 @@ fn decisions(rollout: &Rollout) -> Vec<Value> {
             "action": decision.action.word(),
             "rule": decision.rule,
             "basis": decision.basis,
-            "at": words::time(decision.time),
-            "since": words::time(decision.onset),
+            "at": format::time(decision.time),
+            "since": format::time(decision.onset),
             "reason": decision.reason,
             "signal_id": decision.signal_id,
         })
@@ -108,7 +108,7 @@ fn decisions(rollout: &Rollout) -> Vec<Value> {
 fn last_window(rollout: &Rollout) -> Option<Value> {
     let window = rollout.last_window.as_ref()?;
     Some(json!({
-        "start": words::time(window.start),
+        "start": format::time(window.start),
         "size_s": window.size.as_secs(),
         "primaries": window.tally.primary.requests,
         "paired": window.tally.paired,
@@ -171,7 +171,7 @@ fn staleness(rollout: &Rollout, age: Option<Span>) -> Blindness {
         Some(age) => (
             format!(
                 "nothing is known of the candidate now: the newest record that was weighed happened {}",
-                words::ago(age)
+                format::ago(age)
             ),
             "see whether both arms send, or wait where a backlog is read; /api/v1/why says what each partition waits for",
         ),
@@ -222,7 +222,7 @@ fn finding(spec: &PipelineSpec, watch: &Watch) -> Value {
             value["total"] = json!(shown.candidate.total);
             value["log_evidence"] = json!(shown.log_evidence);
             value["log_threshold"] = json!(shown.log_threshold);
-            value["since"] = json!(words::time(shown.onset));
+            value["since"] = json!(format::time(shown.onset));
         }
         Finding::Undecided { candidate, log_evidence, log_threshold, needed } => {
             value["events"] = json!(candidate.events);

@@ -6,7 +6,7 @@
 use anyhow::Result;
 use parallax::model::entry::ResumePoint;
 use parallax::model::time::Span;
-use parallax::shell::log::{Body, Stream};
+use parallax::runtime::log::{Body, Stream};
 
 use super::broker::{Damage, INPUTS, PARTITIONS};
 use super::schedule::Schedule;

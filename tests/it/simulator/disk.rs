@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
+use parallax::adapters::tables::Owner;
 use parallax::engine::evaluator::Rows;
 use parallax::model::entry::TableFile;
 use parallax::model::row::PairRow;
 use parallax::model::time::{DAY, EventTime};
-use parallax::shell::driver::Tables;
-use parallax::shell::log::Stream;
-use parallax::shell::tables::Owner;
+use parallax::runtime::driver::Tables;
+use parallax::runtime::log::Stream;
 
 use super::faults::{Bug, Side, Step};
 use super::hands::{Reach, Shared};

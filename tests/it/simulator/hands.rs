@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::bail;
-use parallax::shell::driver::{Hands, Patience};
+use parallax::runtime::driver::{Hands, Patience};
 
 use super::disk::{Disk, VirtualTables};
 use super::faults::{Bug, Fate, Hits, Side, Step};

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parallax::model::entry::{Entry, Weighing};
-use parallax::shell::log::{Begin, Body, Log, LogError, LogFrame, Stream};
+use parallax::runtime::log::{Begin, Body, Log, LogError, LogFrame, Stream};
 
 use super::faults::{Bug, Side, Step};
 use super::hands::{Reach, Shared};

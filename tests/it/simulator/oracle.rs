@@ -15,7 +15,7 @@ use parallax::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
 use parallax::model::signal::Signal;
 use parallax::model::spec::PipelineSpec;
 use parallax::model::time::{EventTime, Span};
-use parallax::shell::log::{Body, Stream};
+use parallax::runtime::log::{Body, Stream};
 
 use super::broker::{Broker, INPUTS, PARTITIONS, Stored};
 use super::disk::Content;
@@ -121,7 +121,7 @@ fn entries(shared: &Shared, partition: usize) -> Vec<(u64, Arc<Entry>)> {
     let Some(topic) = shared.log.topics.get(&Stream::Task(partition as u32)) else {
         return Vec::new();
     };
-    let entry = |frame: &parallax::shell::log::LogFrame| match &frame.body {
+    let entry = |frame: &parallax::runtime::log::LogFrame| match &frame.body {
         Body::Task(entry) => Some((frame.position, Arc::clone(entry))),
         Body::Evaluator(_) => None,
     };
@@ -130,7 +130,7 @@ fn entries(shared: &Shared, partition: usize) -> Vec<(u64, Arc<Entry>)> {
 
 fn weighings(shared: &Shared) -> Vec<Arc<Weighing>> {
     let Some(topic) = shared.log.topics.get(&Stream::Evaluator) else { return Vec::new() };
-    let weighing = |frame: &parallax::shell::log::LogFrame| match &frame.body {
+    let weighing = |frame: &parallax::runtime::log::LogFrame| match &frame.body {
         Body::Evaluator(weighing) => Some(Arc::clone(weighing)),
         Body::Task(_) => None,
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parallax::model::entry::{Closed, Entry, ResumePoint, TimesSaid, Weighing};
 use parallax::model::time::{EventTime, Span};
-use parallax::shell::log::{Body, LogFrame, Stream};
+use parallax::runtime::log::{Body, LogFrame, Stream};
 
 use super::faults::Bug;
 use super::hands::Shared;

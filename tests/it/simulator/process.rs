@@ -12,7 +12,7 @@ use parallax::engine::Input;
 use parallax::model::record::Record;
 use parallax::model::spec::PipelineSpec;
 use parallax::model::time::{EventTime, Span};
-use parallax::shell::driver::Driver;
+use parallax::runtime::driver::Driver;
 
 use super::broker::{Broker, INPUTS, PARTITIONS};
 use super::faults::Bug;

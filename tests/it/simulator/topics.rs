@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, anyhow};
 use parallax::engine::DeadLetter;
 use parallax::model::signal::Signal;
-use parallax::shell::driver::{LetterSink, SignalSink};
+use parallax::runtime::driver::{LetterSink, SignalSink};
 
 use super::faults::{Bug, Side, Step};
 use super::hands::Reach;

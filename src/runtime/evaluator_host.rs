@@ -1,0 +1,476 @@
+//! The evaluator's seat: it is taken by whoever owns task 0.
+//!
+//! In: frames of all streams. Out: entries of the evaluator's own, files, signals. Holds: a new owner
+//! first weighs again what its predecessor wrote down, in order; only then it leads; what it decides is
+//! sent after the entry that led to it was read back. Knows nothing of: how tasks are owned.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use super::task_host::check_writer;
+use crate::adapters::metrics::Counters;
+use crate::adapters::tables::Owner;
+use crate::decide::format;
+use crate::engine::Epoch;
+use crate::engine::evaluator::{self, Effect, Evaluator, First};
+use crate::model::entry::{TableFile, Weighing};
+use crate::model::signal::Signal;
+use crate::model::spec::PipelineSpec;
+use crate::model::time::EventTime;
+use crate::runtime::driver::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
+use crate::runtime::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
+
+/// Frames of its log that a new owner looks at first, from the end.
+const TAIL: u64 = 16_384;
+
+/// The evaluator, its log and its sink.
+pub(super) struct Seat {
+    spec: Arc<PipelineSpec>,
+    partitions: u32,
+    log: Box<dyn Log>,
+    signals: Box<dyn SignalSink>,
+    nonce: u64,
+    state: State,
+    in_flight: InFlight,
+    /// Up to where the tasks' streams were read, while it is here.
+    read_to: BTreeMap<u32, u64>,
+    /// Signals that the control topic hasn't taken yet, and whether the first is on its way.
+    unsent: VecDeque<Signal>,
+    sending: bool,
+    superseded: bool,
+}
+
+enum State {
+    /// Somebody else's.
+    Empty,
+    /// The log is read up to the claim that was appended.
+    Claimed { nonce: u64, frames: Vec<LogFrame>, tail: u64, whole: bool },
+    /// What the predecessor weighed since its last whole state is weighed again.
+    Follows {
+        evaluator: Box<Evaluator>,
+        epoch: u64,
+        pending: VecDeque<Weighing>,
+        tasks: Vec<Epoch>,
+    },
+    /// It decides.
+    Leads { evaluator: Box<Evaluator>, epoch: u64, tasks: Vec<Epoch> },
+}
+
+impl State {
+    /// What a whole state is: who wrote it, its bytes, and the files that it names.
+    fn last(of: Option<&(u64, Arc<Weighing>)>) -> Option<(u64, &[u8], &[TableFile])> {
+        match of.map(|(epoch, weighing)| (*epoch, weighing.as_ref()))? {
+            (epoch, Weighing::State { bytes, files }) => Some((epoch, bytes, files)),
+            _ => None,
+        }
+    }
+}
+
+impl Seat {
+    pub(super) fn new(
+        spec: Arc<PipelineSpec>,
+        partitions: u32,
+        log: Box<dyn Log>,
+        signals: Box<dyn SignalSink>,
+        nonce: u64,
+    ) -> Self {
+        Self {
+            spec,
+            partitions,
+            log,
+            signals,
+            nonce,
+            state: State::Empty,
+            in_flight: InFlight::new(),
+            read_to: BTreeMap::new(),
+            unsent: VecDeque::new(),
+            sending: false,
+            superseded: false,
+        }
+    }
+
+    /// Whether another process claimed the evaluator since the last call.
+    pub(super) const fn take_superseded(&mut self) -> bool {
+        std::mem::replace(&mut self.superseded, false)
+    }
+
+    pub(super) fn claim(&mut self) -> Result<()> {
+        self.release();
+        self.nonce = self.nonce.wrapping_add(1);
+        let (nonce, config) = (self.nonce, self.spec.tasks_hash);
+        let whole = self.log.read(Stream::Evaluator, Begin::Tail(TAIL))?;
+        let claim = Body::Evaluator(Arc::new(Weighing::Claim { nonce, config }));
+        self.log.append(Stream::Evaluator, 0, claim)?;
+        self.state = State::Claimed { nonce, frames: Vec::new(), tail: TAIL, whole };
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self) {
+        self.state = State::Empty;
+        self.in_flight.clear();
+        self.read_to.clear();
+        self.unsent.clear();
+        self.sending = false;
+        self.log.forget(Stream::Evaluator);
+        for partition in 0..self.partitions {
+            self.log.forget(Stream::Task(partition));
+        }
+    }
+
+    pub(super) fn forget_history(&mut self) {
+        self.log.settled();
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.state, State::Empty | State::Leads { .. })
+    }
+
+    pub(super) fn leader(&self) -> Option<&Evaluator> {
+        match &self.state {
+            State::Leads { evaluator, .. } => Some(evaluator),
+            State::Empty | State::Claimed { .. } | State::Follows { .. } => None,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Option<u64> {
+        match &self.state {
+            State::Leads { epoch, .. } | State::Follows { epoch, .. } => Some(*epoch),
+            State::Empty | State::Claimed { .. } => None,
+        }
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.log.written()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.values().sum::<usize>() + self.unsent.len()
+    }
+
+    /// Whether it has read what tasks read back of their own streams; true where it isn't here.
+    pub(super) fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
+        let behind = |(task, to): (&u32, &u64)| self.read_to.get(task).is_some_and(|at| at < to);
+        !streams.iter().any(behind)
+    }
+
+    /// Tells the leading evaluator what happened.
+    pub(super) fn handle(&mut self, input: evaluator::Input<'_>) {
+        if let State::Leads { evaluator, .. } = &mut self.state {
+            evaluator.handle(input);
+        }
+    }
+
+    pub(super) fn repeat(&mut self) {
+        if let State::Leads { evaluator, .. } = &mut self.state {
+            evaluator.repeat();
+        }
+    }
+
+    /// Does what the evaluator asks for; whether anything was.
+    pub(super) fn carry_out(
+        &mut self,
+        tables: &mut dyn Tables,
+        observers: &mut [Box<dyn Observer>],
+        counters: &mut Counters,
+    ) -> Result<bool> {
+        let (State::Leads { evaluator, epoch, .. } | State::Follows { evaluator, epoch, .. }) =
+            &mut self.state
+        else {
+            return Ok(false);
+        };
+        let (stream, epoch) = (Stream::Evaluator, *epoch);
+        let mut moved = false;
+        while let Some(effect) = evaluator.poll() {
+            moved = true;
+            match effect {
+                Effect::Append(entry) => {
+                    let body = Body::Evaluator(Arc::new(entry));
+                    append(self.log.as_mut(), &mut self.in_flight, (stream, epoch), body)?;
+                }
+                Effect::Stage { file, rows, config } => {
+                    counters.files += 1;
+                    tables.stage(Owner { stream, epoch }, &file, &rows, config)?;
+                }
+                Effect::Send(signal) => self.unsent.push_back(signal),
+                Effect::Decided(row) => {
+                    counters.decided(&row);
+                    observers.iter_mut().for_each(|observer| observer.decided(&row));
+                }
+                Effect::Noticed(notice) => {
+                    counters.noticed(&notice);
+                    observers.iter_mut().for_each(|observer| observer.noticed(&notice));
+                }
+                Effect::Reported(row) => {
+                    counters.reported(&row);
+                    observers.iter_mut().for_each(|observer| observer.reported(&row));
+                }
+            }
+        }
+        moved |= self.pump_signals(counters);
+        Ok(moved)
+    }
+
+    /// Sends the newest signal again where a lower one followed it: a superseded owner's, come late.
+    /// One that is still to be sent will follow whatever is there.
+    pub(super) fn repeat_overtaken(&mut self, counters: &mut Counters) {
+        let State::Leads { evaluator, .. } = &self.state else { return };
+        let is_sent = |signal: &&Signal| self.unsent.iter().all(|s| s.sequence != signal.sequence);
+        let newest: BTreeMap<&str, u64> = evaluator
+            .newest_signals()
+            .filter(is_sent)
+            .map(|s| (s.key.as_str(), s.sequence))
+            .collect();
+        let overtaken = self.signals.overtaken(&newest);
+        for signal in evaluator.newest_signals().filter(|s| overtaken.contains(&s.key)) {
+            tracing::warn!(
+                signal = signal.id,
+                "A lower signal followed the newest; it is sent again."
+            );
+            counters.signals_repeated += 1;
+            self.unsent.push_back(signal.clone());
+        }
+    }
+
+    /// Tries to send again what the control topic refused.
+    pub(super) fn send(&mut self) {
+        if let (Some(signal), false) = (self.unsent.front(), self.sending) {
+            self.signals.start(signal);
+            self.sending = true;
+        }
+    }
+
+    /// Moves signals on, one after the other; what is refused waits for the next second.
+    fn pump_signals(&mut self, counters: &mut Counters) -> bool {
+        if self.unsent.is_empty() {
+            return false;
+        }
+        if !self.sending && counters.signal_refused.is_none() {
+            self.send();
+        }
+        match self.sending.then(|| self.signals.poll()).flatten() {
+            None => false,
+            Some(Ok(())) => {
+                self.sending = false;
+                counters.signals += 1;
+                counters.signal_refused = None;
+                if let Some(signal) = self.unsent.pop_front() {
+                    self.handle(evaluator::Input::Delivered(signal.sequence));
+                }
+                true
+            }
+            Some(Err(error)) => {
+                self.sending = false;
+                counters.signal_errors += 1;
+                counters.signal_refused = Some(error.to_string());
+                let signal = self.unsent.front().map(|signal| signal.id.as_str());
+                tracing::error!(%error, signal, "The control topic refused a signal; it is sent again in a second.");
+                false
+            }
+        }
+    }
+
+    /// Takes what the log gives back; whether anything was.
+    pub(super) fn read_back(
+        &mut self,
+        tables: &mut dyn Tables,
+        counters: &mut Counters,
+    ) -> Result<bool> {
+        let mut moved = false;
+        while let Some(frame) = self.log.poll()? {
+            moved = true;
+            match frame.stream {
+                Stream::Task(task) => self.take_task(task, &frame),
+                Stream::Evaluator => self.take_own(frame, tables, counters)?,
+            }
+            self.catch_up()?;
+        }
+        Ok(moved)
+    }
+
+    fn take_task(&mut self, task: u32, frame: &LogFrame) {
+        if let Some(at) = self.read_to.get_mut(&task) {
+            *at = frame.position;
+        }
+        let (State::Leads { evaluator, tasks, .. } | State::Follows { evaluator, tasks, .. }) =
+            &mut self.state
+        else {
+            return;
+        };
+        let Some(current) = tasks.get_mut(task as usize) else { return };
+        let counts = current.admits(frame.position, frame.epoch, frame.body.claim().is_some());
+        if let (true, Body::Task(entry)) = (counts, &frame.body) {
+            evaluator.handle(evaluator::Input::Entry { task, position: frame.position, entry });
+        }
+    }
+
+    fn take_own(
+        &mut self,
+        frame: LogFrame,
+        tables: &mut dyn Tables,
+        counters: &mut Counters,
+    ) -> Result<()> {
+        match &mut self.state {
+            State::Empty => Ok(()),
+            State::Claimed { nonce, frames, .. } => {
+                let is_ours = frame.body.claim() == Some(*nonce);
+                frames.push(frame);
+                if is_ours { self.begin(tables) } else { Ok(()) }
+            }
+            State::Follows { epoch, .. } | State::Leads { epoch, .. } => {
+                if frame.body.claim().is_some() {
+                    tracing::warn!("Another process claimed the evaluator; it ends here.");
+                    self.release();
+                    self.superseded = true;
+                    return Ok(());
+                }
+                if frame.epoch != *epoch {
+                    counters.ignored_frames += 1;
+                    return Ok(());
+                }
+                let owner = Owner { stream: frame.stream, epoch: *epoch };
+                if let Some(count) = self.in_flight.get_mut(&frame.stream) {
+                    *count = count.saturating_sub(1);
+                }
+                let Body::Evaluator(entry) = &frame.body else { return Ok(()) };
+                match entry.as_ref() {
+                    Weighing::State { files, .. } => complete(files, owner, tables)?,
+                    Weighing::Change(rules) => {
+                        let (revision, rules) = (rules.revision, rules.rules.len());
+                        tracing::info!(revision, rules, "From here on these rules are in force.");
+                    }
+                    Weighing::Asks { revision, .. } => {
+                        tracing::info!(
+                            revision,
+                            "`time` changes once all tasks have said how far they close until then."
+                        );
+                    }
+                    Weighing::Retimes(times) if times.revision != 0 => {
+                        let from =
+                            (EventTime::START < times.from).then(|| format::time(times.from));
+                        let revision = times.revision;
+                        tracing::info!(
+                            revision,
+                            from,
+                            "From then on `time` is as this revision says."
+                        );
+                    }
+                    _ => {}
+                }
+                self.handle(evaluator::Input::Logged(entry));
+                Ok(())
+            }
+        }
+    }
+
+    /// The claim was read back: the last whole state is what it begins with.
+    fn begin(&mut self, tables: &mut dyn Tables) -> Result<()> {
+        let State::Claimed { nonce, frames, tail, whole } =
+            std::mem::replace(&mut self.state, State::Empty)
+        else {
+            return Ok(());
+        };
+        let epoch = frames.last().map_or(0, |frame| frame.position);
+        let weighing = |frame: LogFrame| match frame.body {
+            Body::Evaluator(weighing) => Some((frame.epoch, weighing)),
+            Body::Task(_) => None,
+        };
+        let weighings: Vec<_> = valid(frames).filter_map(weighing).collect();
+        let last =
+            weighings.iter().rposition(|(_, w)| matches!(w.as_ref(), Weighing::State { .. }));
+        let since = last.map_or(0, |at| at + 1);
+        let pending = || weighings.iter().skip(since).map(|(_, weighing)| weighing);
+        let says = State::last(last.and_then(|at| weighings.get(at)));
+        let count = self.partitions as usize;
+        let first = First {
+            rules: pending().find_map(|weighing| weighing.rules()),
+            times: pending().find_map(|weighing| weighing.times()),
+        };
+        let bytes = says.map(|(_, bytes, _)| bytes);
+        let evaluator = Evaluator::recover(Arc::clone(&self.spec), count, bytes, first)
+            .map_err(anyhow::Error::msg)
+            .context("go on from the log")?;
+        let says_times = evaluator.says_times() || first.times.is_some();
+        if (last.is_none() || !says_times) && !whole {
+            let tail = tail.saturating_mul(8);
+            let whole = self.log.read(Stream::Evaluator, Begin::Tail(tail))?;
+            self.state = State::Claimed { nonce, frames: Vec::new(), tail, whole };
+            return Ok(());
+        }
+        if !says_times {
+            check_writer(&self.spec, &weighings, |weighing| match weighing {
+                Weighing::Claim { config, .. } => Some(*config),
+                _ => None,
+            })?;
+        }
+        if last.is_none() && tables.holds_reports()? {
+            let what = self.log.cut(Stream::Evaluator).unwrap_or_else(|| {
+                let place = self.log.place(Stream::Evaluator);
+                format!("{place} holds nothing of what was written into the tables")
+            });
+            return Err(LogError::Lost { stream: Stream::Evaluator, what, cure: GONE }.into());
+        }
+        if let Some((epoch, _, files)) = says {
+            complete(files, Owner { stream: Stream::Evaluator, epoch }, tables)?;
+        }
+        tables.clear_older(Owner { stream: Stream::Evaluator, epoch })?;
+        let mut tasks = Vec::new();
+        for task in 0..self.partitions {
+            let (position, epoch) = evaluator.taken_of(task as usize);
+            self.log.read(Stream::Task(task), Begin::Behind(position))?;
+            self.read_to.insert(task, position);
+            tasks.push(epoch);
+        }
+        let pending = weighings.into_iter().skip(since).map(|(_, w)| Arc::unwrap_or_clone(w));
+        let pending = pending.filter(|w| !matches!(w, Weighing::Claim { .. })).collect();
+        self.state = State::Follows { evaluator: Box::new(evaluator), epoch, pending, tasks };
+        self.catch_up()
+    }
+
+    /// Weighs again what can be, and leads once nothing is left.
+    ///
+    /// Rules of the log go before those of the pipeline file, unless the file's are newer.
+    fn catch_up(&mut self) -> Result<()> {
+        let State::Follows { evaluator, pending, .. } = &mut self.state else { return Ok(()) };
+        while let Some(next) = pending.front() {
+            if !evaluator.can_weigh(next) {
+                return Ok(());
+            }
+            evaluator.handle(evaluator::Input::Logged(next));
+            pending.pop_front();
+        }
+        if let Some(objection) = evaluator.objection() {
+            return Err(OtherConfiguration(objection).into());
+        }
+        let (file, in_force) = (self.spec.revision, evaluator.spec().revision);
+        if file < in_force {
+            tracing::warn!(
+                file,
+                in_force,
+                "The log holds newer rules and times than this pipeline file: they are in force here too."
+            );
+        }
+        if let State::Follows { mut evaluator, epoch, tasks, .. } =
+            std::mem::replace(&mut self.state, State::Empty)
+        {
+            evaluator.lead();
+            self.state = State::Leads { evaluator, epoch, tasks };
+        }
+        Ok(())
+    }
+}
+
+/// Puts the evaluator's files in place.
+fn complete(files: &[TableFile], owner: Owner, tables: &mut dyn Tables) -> Result<()> {
+    for file in files {
+        anyhow::ensure!(
+            tables.complete(owner, file).context("complete a staged file")?,
+            "the file {} of {} is neither staged nor in place; restore the output folder, or begin anew with a \
+             log of its own",
+            file.name,
+            file.table
+        );
+    }
+    Ok(())
+}

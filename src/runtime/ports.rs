@@ -1,0 +1,127 @@
+//! What a driver does to the world, as seams: real disks and topics, or a simulator's.
+//!
+//! In: rows, signals, unreadable records. Out: files that are whole or not there, messages that are taken
+//! or not. Holds: nothing here decides anything. Knows nothing of: entries, epochs' order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::adapters::tables::Owner;
+use crate::engine::DeadLetter;
+use crate::engine::evaluator::Rows;
+use crate::model::entry::TableFile;
+use crate::model::row::PairRow;
+use crate::model::signal::Signal;
+use crate::runtime::log::Log;
+
+/// Where rows go.
+pub trait Tables: Send {
+    /// Stages rows of `pairs`, made by tasks that do this, durably.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn stage_pairs(
+        &mut self,
+        owner: Owner,
+        partition: u32,
+        file: &TableFile,
+        rows: &[PairRow],
+        config: u64,
+    ) -> Result<()>;
+
+    /// Stages rows of the evaluator's tables, weighed under this configuration, durably.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn stage(&mut self, owner: Owner, file: &TableFile, rows: &Rows, config: u64) -> Result<()>;
+
+    /// Renames a file that `owner` staged into place; whether it is there now.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn complete(&mut self, owner: Owner, file: &TableFile) -> Result<bool>;
+
+    /// Takes a file out of place whose rows are about to be written anew.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn remove(&mut self, file: &TableFile) -> Result<()>;
+
+    /// Whether files of the evaluator lie in place that its log must know of.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn holds_reports(&self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Removes what older epochs of a stream staged: it belongs to nobody. Returns how many files.
+    ///
+    /// # Errors
+    /// The disk refused.
+    fn clear_older(&mut self, owner: Owner) -> Result<usize>;
+}
+
+/// Where signals go, one at a time.
+pub trait SignalSink: Send {
+    /// Sends one; what becomes of it is told by `poll`.
+    fn start(&mut self, signal: &Signal);
+
+    /// Keys under which somebody sent a lower sequence after these, all of them delivered: a consumer
+    /// that only looks at the last message must see the newest again.
+    fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String>;
+
+    /// What became of the one that was sent, once it is known; sending it again is harmless.
+    fn poll(&mut self) -> Option<Result<()>>;
+}
+
+/// Where unreadable records go.
+pub trait LetterSink: Send {
+    /// Takes a record that couldn't be read.
+    ///
+    /// # Errors
+    /// It can't be written.
+    fn put(&mut self, partition: u32, letter: &DeadLetter) -> Result<()>;
+
+    /// Whether all that were taken are there for good; doesn't wait for a topic.
+    ///
+    /// # Errors
+    /// They can't be.
+    fn flush(&mut self) -> Result<bool>;
+}
+
+/// What a driver needs of the world.
+pub struct Hands {
+    /// A handle of the log for the tasks.
+    pub tasks_log: Box<dyn Log>,
+    /// Another for the evaluator.
+    pub evaluator_log: Box<dyn Log>,
+    /// Where rows go.
+    pub tables: Box<dyn Tables>,
+    /// Where signals go.
+    pub signals: Box<dyn SignalSink>,
+    /// Where unreadable records go.
+    pub letters: Box<dyn LetterSink>,
+    /// Tells this process' claims from all others.
+    pub nonce: u64,
+    /// How long leaving in order may take.
+    pub patience: Patience,
+}
+
+/// How long leaving in order may take: so often it is looked whether all is written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Looks.
+    pub looks: u32,
+    /// Time between two.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    /// Twenty seconds.
+    fn default() -> Self {
+        Self { looks: 20_000, pause: Duration::from_millis(1) }
+    }
+}
