@@ -1,6 +1,6 @@
-//! What is counted for people, and how Prometheus reads it.
+//! How Prometheus reads what is counted.
 //!
-//! In: entries, decisions, status. Out: Prometheus' text format. Holds: every name is here and nowhere
+//! In: what the runtime counted. Out: Prometheus' text format. Holds: every name is here and nowhere
 //! else (counters without the `_total` that the format adds); the order is always the same; no request
 //! id is ever a label; label values are the pipeline's own. Knows nothing of: HTTP.
 
@@ -15,181 +15,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::engine::{InputStatus, TaskStatus};
-use crate::model::bucket::{Buckets, Unreadable};
-use crate::model::entry::Entry;
-use crate::model::notice::Notice;
-use crate::model::row::{DecisionRow, WindowRow};
+use crate::model::bucket::Unreadable;
 use crate::model::rule::Action;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
-
-/// Counts since the process began.
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    /// Records read, by input.
-    pub records: Vec<u64>,
-    /// Rows of `pairs`.
-    pub pair_rows: u64,
-    /// Files completed.
-    pub files: u64,
-    /// Signals taken by the control topic.
-    pub signals: u64,
-    /// Signals it refused.
-    pub signal_errors: u64,
-    /// Signals sent again because a lower one followed.
-    pub signals_repeated: u64,
-    /// Why it refused the last one, until it takes one.
-    pub signal_refused: Option<String>,
-    /// Frames of the log that older epochs wrote: ignored by every reader.
-    pub ignored_frames: u64,
-    /// Idle facts that nobody obeys: a clock is wrong.
-    pub refused_facts: u64,
-    facts: u64,
-    losses: u64,
-    lost_records: u64,
-    vitals: u64,
-    panes: u64,
-    unreadable: BTreeMap<Unreadable, u64>,
-    /// By candidate, of closed panes: the primary's and its own.
-    buckets: BTreeMap<u8, (Buckets, Buckets)>,
-    decisions: BTreeMap<(u8, Action), u64>,
-    notices: BTreeMap<(u8, String), u64>,
-    last_window: BTreeMap<u8, WindowRow>,
-}
-
-impl Counters {
-    /// Counts an entry on its way to the log.
-    pub fn entry(&mut self, entry: &Entry) {
-        match entry {
-            Entry::Claim { .. }
-            | Entry::Lacks(_)
-            | Entry::Repeated(_)
-            | Entry::Feeds(_)
-            | Entry::Times(_) => {}
-            Entry::Fact(_) => self.facts += 1,
-            Entry::Vitals(_) => self.vitals += 1,
-            Entry::Lost(loss) => {
-                self.losses += 1;
-                self.lost_records += u64::try_from(loss.to - loss.from).unwrap_or(0);
-            }
-            Entry::Closed(closed) => {
-                self.panes += closed.panes.len() as u64;
-                let (primary, candidate) = self.buckets.entry(closed.comparison).or_default();
-                for pane in &closed.panes {
-                    primary.merge(&pane.primary);
-                    candidate.merge(&pane.candidate);
-                }
-            }
-        }
-    }
-
-    /// Counts a record that couldn't be read.
-    pub fn dead_letter(&mut self, reason: Unreadable) {
-        *self.unreadable.entry(reason).or_default() += 1;
-    }
-
-    /// Records that couldn't be read, of all that were.
-    #[must_use]
-    pub fn unreadable_of_read(&self) -> (u64, u64) {
-        (self.unreadable.values().sum(), self.records.iter().sum())
-    }
-
-    /// Counts what people were told that keeps a candidate from being judged.
-    pub fn noticed(&mut self, notice: &Notice) {
-        *self.notices.entry((notice.comparison, notice.kind.clone())).or_default() += 1;
-    }
-
-    /// Counts a decision.
-    pub fn decided(&mut self, row: &DecisionRow) {
-        *self.decisions.entry((row.comparison, row.action)).or_default() += 1;
-    }
-
-    /// Keeps the last window.
-    pub fn reported(&mut self, row: &WindowRow) {
-        self.last_window.insert(row.comparison, row.clone());
-    }
-
-    /// Counts records read of an input.
-    pub fn read(&mut self, input: usize, count: usize) {
-        if self.records.len() <= input {
-            self.records.resize(input + 1, 0);
-        }
-        self.records[input] += count as u64;
-    }
-
-    /// Adds another worker's.
-    pub fn merge(&mut self, other: &Self) {
-        let Self {
-            records,
-            pair_rows,
-            files,
-            signals,
-            signal_errors,
-            signals_repeated,
-            signal_refused,
-            ignored_frames,
-            refused_facts,
-            facts,
-            losses,
-            lost_records,
-            vitals,
-            panes,
-            unreadable,
-            buckets,
-            decisions,
-            notices,
-            last_window,
-        } = other;
-        for (input, count) in records.iter().enumerate() {
-            self.read(input, usize::try_from(*count).unwrap_or(usize::MAX));
-        }
-        for (mine, theirs) in [
-            (&mut self.pair_rows, pair_rows),
-            (&mut self.files, files),
-            (&mut self.signals, signals),
-            (&mut self.signal_errors, signal_errors),
-            (&mut self.signals_repeated, signals_repeated),
-            (&mut self.ignored_frames, ignored_frames),
-            (&mut self.refused_facts, refused_facts),
-            (&mut self.facts, facts),
-            (&mut self.losses, losses),
-            (&mut self.lost_records, lost_records),
-            (&mut self.vitals, vitals),
-            (&mut self.panes, panes),
-        ] {
-            *mine += theirs;
-        }
-        if self.signal_refused.is_none() {
-            self.signal_refused.clone_from(signal_refused);
-        }
-        for (reason, count) in unreadable {
-            *self.unreadable.entry(*reason).or_default() += count;
-        }
-        for (comparison, (primary, candidate)) in buckets {
-            let mine = self.buckets.entry(*comparison).or_default();
-            mine.0.merge(primary);
-            mine.1.merge(candidate);
-        }
-        for (decision, count) in decisions {
-            *self.decisions.entry(*decision).or_default() += count;
-        }
-        for (notice, count) in notices {
-            *self.notices.entry(notice.clone()).or_default() += count;
-        }
-        for row in last_window.values() {
-            let last = self.last_window.get(&row.comparison);
-            if last.is_none_or(|last| last.start < row.start) {
-                self.reported(row);
-            }
-        }
-    }
-
-    /// Conservation of closed panes: (primary, candidate) of a comparison.
-    #[must_use]
-    pub fn buckets(&self, comparison: u8) -> (Buckets, Buckets) {
-        self.buckets.get(&comparison).copied().unwrap_or_default()
-    }
-}
+use crate::runtime::counters::Counters;
+use crate::runtime::snapshot::Snapshot;
 
 /// One scrape: families in the order in which they are written. What is counted lives in plain
 /// numbers, so a registry stands only while they are written.
@@ -265,6 +96,14 @@ impl Collector for Exposition {
     }
 }
 
+/// What a process says of itself, in Prometheus' text format; nothing before anything was published.
+#[must_use]
+pub fn of(snapshot: &Snapshot) -> String {
+    let Snapshot { counters, tasks, weighed_to, now, .. } = snapshot;
+    let text = |spec| exposition(spec, counters, tasks, weighed_to, *now);
+    snapshot.spec.as_deref().map_or_else(String::new, text)
+}
+
 /// The exposition of a pipeline, in Prometheus' text format.
 #[must_use]
 pub fn exposition(
@@ -323,7 +162,7 @@ fn records(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
         *by_arm.entry(spec.feeds.arm(input)).or_default() += *count;
     }
     for (arm, count) in by_arm {
-        read.count(&[pipeline, ("arm", arm_name(spec, arm))], count);
+        read.count(&[pipeline, ("arm", spec.arm_name(arm))], count);
     }
     let undecodable =
         out.counter("parallax_undecodable", "Records that couldn't be read, by reason.");
@@ -338,7 +177,7 @@ fn records(out: &mut Exposition, spec: &PipelineSpec, counters: &Counters) {
     for (comparison, candidate) in (0_u8..).zip(&spec.candidates) {
         let (primary, own) = counters.buckets(comparison);
         for (arm, buckets) in [("primary", primary), ("candidate", own)] {
-            for (bucket, count) in by_name(&buckets, arm == "primary") {
+            for (bucket, count) in buckets.by_name(arm == "primary") {
                 let labels = [pipeline, ("candidate", candidate), ("arm", arm), ("bucket", bucket)];
                 closed.count(&labels, count);
             }
@@ -394,7 +233,7 @@ fn tasks_of(out: &mut Exposition, spec: &PipelineSpec, tasks: &[TaskStatus]) {
                 spec.feeds.of_arm(arm).filter_map(|feed| s.inputs.get(feed)).map(of).sum()
             };
             let sum: usize = tasks.iter().map(feeds).sum();
-            levels.level(&[pipeline, ("arm", arm_name(spec, arm))], sum as f64);
+            levels.level(&[pipeline, ("arm", spec.arm_name(arm))], sum as f64);
         }
     };
     by_arm("parallax_held_bytes", "Bytes of observations held for the join.", |i| i.held_bytes);
@@ -423,36 +262,4 @@ fn lag(out: &mut Exposition, spec: &PipelineSpec, evaluator_to: &[EventTime], no
             lag.level(&labels, now.since(*to).as_secs());
         }
     }
-}
-
-/// The name of an input of a task: its arm, and its partition where the task reads them all.
-#[must_use]
-pub fn feed_name(spec: &PipelineSpec, input: usize) -> String {
-    let arm = arm_name(spec, spec.feeds.arm(input));
-    spec.feeds
-        .partition(input)
-        .map_or_else(|| arm.to_owned(), |partition| format!("{arm}/{partition}"))
-}
-
-/// The name of an arm; 0 is the primary.
-#[must_use]
-pub fn arm_name(spec: &PipelineSpec, arm: usize) -> &str {
-    match arm.checked_sub(1) {
-        None => "primary",
-        Some(candidate) => spec.candidates.get(candidate).map_or("", String::as_str),
-    }
-}
-
-/// Buckets by the names of the contract.
-#[must_use]
-pub const fn by_name(buckets: &Buckets, primary: bool) -> [(&'static str, u64); 7] {
-    [
-        ("undecodable", buckets.undecodable),
-        ("quarantined", buckets.quarantined),
-        ("late", buckets.late),
-        ("override", buckets.overrides),
-        ("duplicate", buckets.duplicate),
-        ("paired", buckets.paired),
-        (if primary { "unmatched" } else { "orphan" }, buckets.alone),
-    ]
 }

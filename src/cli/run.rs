@@ -9,8 +9,8 @@ use parallax::config::endpoint::LogEndpoint;
 use parallax::runtime::clock::HostClock;
 use parallax::runtime::snapshot::Published;
 use parallax::runtime::stop::Stop;
-use parallax::runtime::told::Told;
-use parallax::runtime::workers::Workers;
+use parallax::wiring::cluster::ClusterRun;
+use parallax::wiring::reading;
 
 use super::Output;
 use super::recovery::{Bars, Recovery};
@@ -46,7 +46,7 @@ impl Run {
         let (published, stop) = (Published::default(), Stop::default());
         // A log in a folder has one process, which weighs itself.
         let is_shared = matches!(pipeline.endpoints.log, LogEndpoint::Topic { .. });
-        let told = is_shared.then(|| Told::by_log(pipeline.clone(), HostClock::Real));
+        let told = is_shared.then(|| reading::told(pipeline.clone(), HostClock::Real));
         let (_, bound) =
             http::start(pipeline.endpoints.http, published.clone(), told, stop.clone())?;
         if let Some(address) = bound {
@@ -56,7 +56,7 @@ impl Run {
             );
         }
         let bars = Bars::default();
-        let workers = Workers {
+        let run = ClusterRun {
             pipeline: &pipeline,
             kafka,
             clock: HostClock::Real,
@@ -66,7 +66,7 @@ impl Run {
             accept_loss: self.accept_loss,
             observers: &|| vec![Box::new(report::Told), Box::new(Recovery::new(bars.clone()))],
         };
-        workers.run()?;
+        run.run()?;
         tracing::info!("Left in order: everything read is written down.");
         if self.until_end {
             let verdicts: Vec<_> = published.read().verdicts.into_values().collect();

@@ -27,6 +27,20 @@ pub struct Buckets {
 }
 
 impl Buckets {
+    /// The counts of the primary's buckets, or of a candidate's, by the names of the contract.
+    #[must_use]
+    pub const fn by_name(&self, primary: bool) -> [(&'static str, u64); 7] {
+        [
+            ("undecodable", self.undecodable),
+            ("quarantined", self.quarantined),
+            ("late", self.late),
+            ("override", self.overrides),
+            ("duplicate", self.duplicate),
+            ("paired", self.paired),
+            (if primary { "unmatched" } else { "orphan" }, self.alone),
+        ]
+    }
+
     /// All records in these buckets.
     #[must_use]
     pub const fn total(&self) -> u64 {

@@ -103,6 +103,24 @@ impl PipelineSpec {
         claimed == self.tasks_hash || claimed == self.config_hash
     }
 
+    /// The name of an arm; 0 is the primary.
+    #[must_use]
+    pub fn arm_name(&self, arm: usize) -> &str {
+        match arm.checked_sub(1) {
+            None => "primary",
+            Some(candidate) => self.candidates.get(candidate).map_or("", String::as_str),
+        }
+    }
+
+    /// The name of an input of a task: its arm, and its partition where the task reads them all.
+    #[must_use]
+    pub fn feed_name(&self, input: usize) -> String {
+        let arm = self.arm_name(self.feeds.arm(input));
+        self.feeds
+            .partition(input)
+            .map_or_else(|| arm.to_owned(), |partition| format!("{arm}/{partition}"))
+    }
+
     /// How many inputs a task has.
     #[must_use]
     pub fn inputs(&self) -> usize {

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::adapters::metrics::Counters;
 use crate::engine::evaluator::{self, Evaluator};
 use crate::engine::{self, ReadAgain, Task};
 use crate::model::entry::{Vitals, Weighing};
@@ -20,12 +20,15 @@ use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use crate::runtime::clock::idle;
+use crate::runtime::counters::Counters;
 use crate::runtime::evaluator_host::Seat;
 use crate::runtime::log::{Body, Log, Stream};
 use crate::runtime::source::Gap;
 use crate::runtime::task_host::Tasks;
 
-pub use crate::runtime::ports::{Hands, LetterSink, Patience, SignalSink, Tables};
+pub use crate::runtime::ports::{
+    Change, Group, Hands, LetterSink, Owner, Patience, SignalSink, Tables,
+};
 pub use crate::runtime::task_host::{Begun, Behind, Holding};
 pub use crate::runtime::tempo_ack::Tells;
 
@@ -396,6 +399,23 @@ impl Driver {
     /// The next vitals of a task must be these.
     pub fn expect_vitals(&mut self, task: u32, vitals: Vitals) {
         self.tasks.expected.insert(task, vitals);
+    }
+
+    /// Claims tasks, and waits until all have begun.
+    ///
+    /// # Errors
+    /// The log refused.
+    pub fn own(&mut self, partitions: impl IntoIterator<Item = u32>) -> Result<()> {
+        for partition in partitions {
+            self.claim(partition)?;
+        }
+        self.settle()?;
+        while !self.is_settled() {
+            idle(Duration::from_millis(1));
+            self.settle()?;
+        }
+        self.forget_history();
+        Ok(())
     }
 
     /// Carries out effects and what was read back, as far as that goes without waiting.

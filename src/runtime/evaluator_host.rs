@@ -10,8 +10,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use super::task_host::check_writer;
-use crate::adapters::metrics::Counters;
-use crate::adapters::tables::Owner;
 use crate::decide::format;
 use crate::engine::Epoch;
 use crate::engine::evaluator::{self, Effect, Evaluator, First};
@@ -19,8 +17,10 @@ use crate::model::entry::{TableFile, Weighing};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
+use crate::runtime::counters::Counters;
 use crate::runtime::driver::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
 use crate::runtime::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
+use crate::runtime::ports::Owner;
 
 /// Frames of its log that a new owner looks at first, from the end.
 const TAIL: u64 = 16_384;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
-use crate::adapters::kafka::bounds::{Bounds, bounds};
 use crate::config::Pipeline;
 use crate::engine::evaluator::{Evaluator, First, Input};
 use crate::engine::{Epoch, Task};
@@ -18,7 +17,8 @@ use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::runtime::log::{Begin, Body, LogError, LogFrame, Stream, valid};
-use crate::runtime::log_reader::Look;
+use crate::runtime::log_reader::LogReader;
+use crate::runtime::source::{Bounds, Kept, SourceError};
 use crate::runtime::tempo_change;
 
 /// Frames that are looked at first, from the end of a stream.
@@ -121,22 +121,23 @@ pub struct EvaluatorSurvey {
 }
 
 impl Survey {
-    /// Looks at a pipeline's log and inputs.
+    /// Looks at a pipeline's log and at what its inputs hold, if it has any that could be `asked`.
     ///
     /// # Errors
-    /// There is no log, or it can't be read.
-    pub fn of(pipeline: &Pipeline) -> Result<Self> {
-        let mut look = Look::open(&pipeline.endpoints)?;
+    /// The log can't be read.
+    pub fn of(
+        pipeline: &Pipeline,
+        look: &mut dyn LogReader,
+        asked: Option<Result<Kept, SourceError>>,
+    ) -> Result<Self> {
         let mut problems = Vec::new();
         // The evaluator's stream first: what it weighed is then in the tasks' streams.
-        let asked = pipeline.endpoints.kafka.as_ref();
-        let asked = asked.map(|kafka| bounds(kafka, &pipeline.endpoints.topics));
         let known = asked.as_ref().and_then(|bounds| bounds.as_ref().ok()).map(Vec::as_slice);
-        let spec = Arc::new(with_feeds(&pipeline.spec, &mut look, known)?);
-        let evaluator = evaluator(&spec, &mut look, &mut problems)?;
+        let spec = Arc::new(with_feeds(&pipeline.spec, look, known)?);
+        let evaluator = evaluator(&spec, look, &mut problems)?;
         let count = look.tasks();
         let mut tasks = (0..count)
-            .map(|partition| task(&spec, &mut look, partition))
+            .map(|partition| task(&spec, look, partition))
             .collect::<Result<Vec<_>, _>>()?;
         match asked {
             None => {}
@@ -176,7 +177,7 @@ impl Survey {
 /// The pipeline with the feeds of its task: what the log says of them, else what the topics are now.
 fn with_feeds(
     spec: &PipelineSpec,
-    look: &mut Look,
+    look: &mut dyn LogReader,
     topics: Option<&[Vec<Option<Bounds>>]>,
 ) -> Result<PipelineSpec> {
     if spec.co_partitioned {
@@ -280,7 +281,11 @@ fn config(frame: &LogFrame) -> Option<u64> {
 }
 
 /// How a stream stands whose valid frames end like this.
-fn stream(look: &mut Look, stream: Stream, frames: &[LogFrame]) -> Result<StreamSurvey, LogError> {
+fn stream(
+    look: &mut dyn LogReader,
+    stream: Stream,
+    frames: &[LogFrame],
+) -> Result<StreamSurvey, LogError> {
     let Some(last) = frames.last() else { return Ok(StreamSurvey::default()) };
     let epoch = last.epoch;
     let claim = match frames.iter().find(|frame| frame.position == epoch) {
@@ -305,7 +310,7 @@ fn stream(look: &mut Look, stream: Stream, frames: &[LogFrame]) -> Result<Stream
 
 /// Valid frames from so far back that they tell all; whether they are the whole stream.
 fn tail(
-    look: &mut Look,
+    look: &mut dyn LogReader,
     stream: Stream,
     tells_all: impl Fn(&[LogFrame]) -> bool,
 ) -> Result<(Vec<LogFrame>, bool), LogError> {
@@ -329,7 +334,11 @@ fn times(frame: &LogFrame) -> Option<TimesSaid> {
 }
 
 /// How a task stands: what its next owner would come to.
-fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<TaskSurvey, LogError> {
+fn task(
+    spec: &Arc<PipelineSpec>,
+    look: &mut dyn LogReader,
+    partition: u32,
+) -> Result<TaskSurvey, LogError> {
     let of = Stream::Task(partition);
     let tells_all = |frames: &[LogFrame]| {
         let told: BTreeSet<u8> = frames.iter().filter_map(closed).map(|c| c.comparison).collect();
@@ -368,7 +377,7 @@ fn task(spec: &Arc<PipelineSpec>, look: &mut Look, partition: u32) -> Result<Tas
 /// How the evaluator stands: its next owner weighs again what was weighed since its last whole state.
 fn evaluator(
     spec: &Arc<PipelineSpec>,
-    look: &mut Look,
+    look: &mut dyn LogReader,
     problems: &mut Vec<String>,
 ) -> Result<EvaluatorSurvey, LogError> {
     let frames = evaluators(look)?;
@@ -404,7 +413,7 @@ fn state(frame: &LogFrame) -> Option<&[u8]> {
 }
 
 /// What counts of the evaluator's stream, from its last whole state on at least.
-fn evaluators(look: &mut Look) -> Result<Vec<LogFrame>, LogError> {
+fn evaluators(look: &mut dyn LogReader) -> Result<Vec<LogFrame>, LogError> {
     let has_state = |frames: &[LogFrame]| frames.iter().any(|frame| state(frame).is_some());
     Ok(tail(look, Stream::Evaluator, has_state)?.0)
 }
@@ -413,21 +422,20 @@ fn evaluators(look: &mut Look) -> Result<Vec<LogFrame>, LogError> {
 ///
 /// # Errors
 /// The log can't be read, or doesn't hold what was weighed.
-pub fn weighed(pipeline: &Pipeline) -> Result<Option<Evaluator>> {
-    let mut look = Look::open(&pipeline.endpoints)?;
-    let spec = Arc::new(with_feeds(&pipeline.spec, &mut look, None)?);
-    let frames = evaluators(&mut look)?;
+pub fn weighed(pipeline: &Pipeline, look: &mut dyn LogReader) -> Result<Option<Evaluator>> {
+    let spec = Arc::new(with_feeds(&pipeline.spec, look, None)?);
+    let frames = evaluators(look)?;
     if frames.iter().all(|frame| frame.body.claim().is_some()) {
         return Ok(None);
     }
-    let evaluator = weigh_again(&spec, &mut look, &frames);
+    let evaluator = weigh_again(&spec, look, &frames);
     evaluator.map(Some).map_err(|problem| anyhow!("what was decided can't be told: {problem}"))
 }
 
 /// Weighs again what was weighed since the last whole state among these frames.
 fn weigh_again(
     spec: &Arc<PipelineSpec>,
-    look: &mut Look,
+    look: &mut dyn LogReader,
     frames: &[LogFrame],
 ) -> Result<Evaluator, String> {
     let tasks = look.tasks();

@@ -12,23 +12,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::adapters::kafka::membership::{Change, Membership};
-use crate::adapters::kafka::routed::by_partition;
-use crate::adapters::metrics;
 use crate::decide::format;
 use crate::engine::evaluator::Evaluator;
 use crate::engine::{self, Task};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::runtime::clock::{HostClock, idle, monotonic};
-use crate::runtime::driver::{Begun, Driver};
+use crate::runtime::driver::{Begun, Change, Driver, Group};
 use crate::runtime::end_barrier::Meeting;
 use crate::runtime::snapshot::{Published, Snapshot};
 use crate::runtime::source::Source;
 use crate::runtime::stop::Stop;
 use crate::runtime::tempo_change;
 use crate::runtime::transactions::Transactions;
-use crate::wiring::own;
 
 /// An input that gave nothing for so long is stuck: nobody waits for it.
 const STUCK: Duration = Duration::from_secs(2);
@@ -72,7 +68,7 @@ pub struct Live<'a> {
 /// Which tasks are a worker's.
 pub enum Share {
     /// Those that the group hands out.
-    Group(Box<Membership>),
+    Group(Box<dyn Group>),
     /// These.
     Fixed(Vec<u32>),
 }
@@ -154,7 +150,7 @@ impl Live<'_> {
             self.driver.set_bounded();
         }
         if let Share::Fixed(partitions) = &self.share {
-            own(self.driver, partitions.iter().copied())?;
+            self.driver.own(partitions.iter().copied())?;
             round.assigned = Some(partitions.clone());
         }
         while !self.stop.is_set() {
@@ -186,10 +182,10 @@ impl Live<'_> {
     /// Claims what the group hands out and lets go what it takes away. A task that comes back goes on
     /// as if nothing had been, unless somebody claimed it meanwhile.
     fn follow_group(&mut self, round: &mut Round) -> Result<()> {
-        let Share::Group(membership) = &mut self.share else { return Ok(()) };
+        let Share::Group(group) = &mut self.share else { return Ok(()) };
         let now = self.clock.now();
         let holds = self.driver.holdings().next().is_some();
-        while let Some(change) = membership.poll(holds)? {
+        while let Some(change) = group.poll(holds)? {
             match change {
                 Change::Revoked => round.assigned = None,
                 Change::Assigned(list) => {
@@ -271,7 +267,7 @@ impl Live<'_> {
             let needed = offsets.get(gap.input).copied().unwrap_or_default();
             let read_to = horizons.iter().find(|(input, _)| *input == gap.input).map(|(_, to)| *to);
             tracing::warn!(
-                arm = metrics::feed_name(&self.driver.spec, gap.input),
+                arm = self.driver.spec.feed_name(gap.input),
                 partition,
                 needed,
                 read_to,
@@ -455,10 +451,8 @@ impl Live<'_> {
         let positions: Vec<(usize, u32, i64)> = owned
             .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, live.position(task, n, i))))
             .collect();
-        match &self.share {
-            Share::Group(membership) => {
-                membership.commit(&by_partition(&self.driver.spec.feeds, &positions));
-            }
+        match &mut self.share {
+            Share::Group(group) => group.commit(&positions),
             Share::Fixed(_) => self.source.commit(&positions),
         }
     }
@@ -654,7 +648,7 @@ fn explain(spec: &PipelineSpec, task: &Task, stands: &[Stands], said: &mut Value
         .zip(stands)
         .map(|((input, seen), stands)| {
             json!({
-                "arm": metrics::feed_name(spec, input),
+                "arm": spec.feed_name(input),
                 "position": stands.position,
                 "end": stands.end,
                 "transaction_open_since": stands.hidden.map(format::time),
@@ -676,7 +670,7 @@ fn explain(spec: &PipelineSpec, task: &Task, stands: &[Stands], said: &mut Value
             json!({
                 "candidate": name,
                 "closed_to": time(seen.closed_to),
-                "held_by": metrics::feed_name(spec, seen.held_by),
+                "held_by": spec.feed_name(seen.held_by),
                 "because": if seen.parked {
                 "its arms are too far apart: parked, and caught up with when they are near again".to_owned()
             } else {

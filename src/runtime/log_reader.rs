@@ -1,84 +1,28 @@
 //! A log as somebody reads it who owns nothing.
 //!
-//! In: where a log is. Out: frames of a stream as they are now. Holds: nothing is claimed, locked or
-//! written, so it can be done beside running owners. Knows nothing of: what entries mean.
+//! In: a stream, a place in it. Out: frames as they are now. Holds: nothing is claimed, locked or written, so it
+//! can be done beside running owners. Knows nothing of: what entries mean, where the log is kept.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::adapters::log::file::{Contents, FileLog};
-use crate::adapters::log::kafka::{self, KafkaLog, LogTopics};
-use crate::config::endpoint::{Endpoints, LogEndpoint};
 use crate::runtime::log::{Begin, LogError, LogFrame, Stream};
 
 /// A log that is only looked at.
-pub enum Look {
-    /// In a folder, read whole.
-    Folder(Contents),
-    /// On Kafka, with its number of tasks.
-    Topic(Box<KafkaLog>, u32),
-}
+pub trait LogReader {
+    /// Returns how many tasks have a stream in it.
+    fn tasks(&self) -> u32;
 
-impl Look {
-    /// Opens the log that a pipeline names.
-    ///
-    /// # Errors
-    /// There is none, or it can't be read.
-    pub fn open(endpoints: &Endpoints) -> Result<Self> {
-        match &endpoints.log {
-            LogEndpoint::Folder(folder) => Ok(Self::Folder(FileLog::read_only(folder)?)),
-            LogEndpoint::Topic { name, .. } => {
-                let endpoint = endpoints.kafka.as_ref().context("a log on Kafka needs `kafka`")?;
-                let topics = LogTopics::new(name);
-                let tasks = kafka::tasks(endpoint, &topics)?;
-                Ok(Self::Topic(Box::new(KafkaLog::new(endpoint, topics)?), tasks))
-            }
-        }
-    }
-
-    /// How many tasks have a stream in it.
-    #[must_use]
-    pub fn tasks(&self) -> u32 {
-        match self {
-            Self::Folder(contents) => {
-                let number = |stream: &Stream| match stream {
-                    Stream::Task(partition) => partition + 1,
-                    Stream::Evaluator => 0,
-                };
-                contents.frames.keys().map(number).max().unwrap_or(0)
-            }
-            Self::Topic(_, tasks) => *tasks,
-        }
-    }
-
-    /// Frames of a stream from there on, at most so many; whether that is its very beginning.
+    /// Returns frames of a stream from there on, at most `most`, and whether they begin with its very first.
     ///
     /// # Errors
     /// Frames from there on are gone, or it can't be read.
-    pub fn frames(
+    fn frames(
         &mut self,
         stream: Stream,
         from: Begin,
         most: u64,
-    ) -> Result<(Vec<LogFrame>, bool), LogError> {
-        match self {
-            Self::Folder(contents) => {
-                let behind = match from {
-                    Begin::Tail(_) => 0,
-                    Begin::Behind(position) => position,
-                };
-                let frames = contents.frames.get(&stream).map_or(&[][..], Vec::as_slice);
-                let frames = frames.iter().filter(|frame| behind < frame.position);
-                let most = usize::try_from(most).unwrap_or(usize::MAX);
-                Ok((frames.take(most).cloned().collect(), behind == 0))
-            }
-            Self::Topic(log, _) => {
-                let mut frames = Vec::new();
-                let whole = log.look(stream, from, most, |frame| {
-                    frames.push(frame);
-                    Ok::<_, LogError>(())
-                })?;
-                Ok((frames, whole))
-            }
-        }
-    }
+    ) -> Result<(Vec<LogFrame>, bool), LogError>;
 }
+
+/// Opens a pipeline's log as it is now.
+pub type OpenLog = dyn Fn() -> Result<Box<dyn LogReader>> + Send + Sync;

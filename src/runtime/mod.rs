@@ -4,6 +4,7 @@
 //! happens only after the entry that names it was read back. Knows nothing of: how results come about.
 
 pub mod clock;
+pub mod counters;
 pub mod driver;
 pub mod end_barrier;
 mod evaluator_host;

@@ -8,13 +8,39 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::adapters::tables::Owner;
 use crate::engine::DeadLetter;
 use crate::engine::evaluator::Rows;
 use crate::model::entry::TableFile;
 use crate::model::row::PairRow;
 use crate::model::signal::Signal;
-use crate::runtime::log::Log;
+use crate::runtime::log::{Log, Stream};
+use crate::runtime::source::SourceError;
+
+/// Who stages files: an epoch of a stream. A zombie's stages and its successor's never meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// Which stream's.
+    pub stream: Stream,
+    /// Its epoch.
+    pub epoch: u64,
+}
+
+impl Owner {
+    /// What the names begin with of all that a stream ever staged.
+    #[must_use]
+    pub fn of(stream: Stream) -> String {
+        match stream {
+            Stream::Task(partition) => format!("t{partition}-"),
+            Stream::Evaluator => "e-".to_owned(),
+        }
+    }
+
+    /// What the names begin with of all that it stages.
+    #[must_use]
+    pub fn tag(self) -> String {
+        format!("{}{}", Self::of(self.stream), self.epoch)
+    }
+}
 
 /// Where rows go.
 pub trait Tables: Send {
@@ -75,6 +101,28 @@ pub trait SignalSink: Send {
 
     /// What became of the one that was sent, once it is known; sending it again is harmless.
     fn poll(&mut self) -> Option<Result<()>>;
+}
+
+/// What the group of a pipeline's processes did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// These partitions are ours now, and no others.
+    Assigned(Vec<u32>),
+    /// None is ours until the next assignment.
+    Revoked,
+}
+
+/// The group that hands partitions out to the processes of a pipeline.
+pub trait Group: Send {
+    /// Returns the next change, if there was one, for a process that `holds` tasks or none. To be called often:
+    /// a member that doesn't call is thought dead.
+    ///
+    /// # Errors
+    /// The client failed for good, or partitions that belong together were handed out apart.
+    fn poll(&mut self, holds: bool) -> Result<Option<Change>, SourceError>;
+
+    /// Tells lag monitors how far everything was read, as (input, partition, offset); best effort.
+    fn commit(&mut self, positions: &[(usize, u32, i64)]);
 }
 
 /// Where unreadable records go.

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::adapters::metrics::{self, Counters};
 use crate::engine::TaskStatus;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
+use crate::runtime::counters::Counters;
 
 /// What can be read of a process; each handle publishes for one worker.
 #[derive(Clone, Debug)]
@@ -78,14 +78,6 @@ impl Published {
 }
 
 impl Snapshot {
-    /// Prometheus' text.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        let Self { counters, tasks, weighed_to, now, .. } = self;
-        let text = |spec| metrics::exposition(spec, counters, tasks, weighed_to, *now);
-        self.spec.as_deref().map_or_else(String::new, text)
-    }
-
     /// Both workers together.
     fn beside(mut self, other: Self) -> Self {
         self.ready &= other.ready;

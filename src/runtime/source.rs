@@ -48,6 +48,20 @@ pub struct Gap {
     pub end: i64,
 }
 
+/// The first offset that a partition keeps, and its ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// First offset that is kept.
+    pub first: i64,
+    /// The last stable offset: what can be read ends here.
+    pub end: i64,
+    /// Next offset to be written. It lies behind `end` while a transaction is open.
+    pub written: i64,
+}
+
+/// What all input topics hold: by partition and arm, `None` where a partition has no leader now.
+pub type Kept = Vec<Vec<Option<Bounds>>>;
+
 /// What can go wrong with a source.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::tempo_ack::{Ear, Follows, Tells};
-use crate::adapters::metrics::Counters;
-use crate::adapters::tables::Owner;
 use crate::config::fingerprint;
 use crate::engine::{self, Differs, Effect, Task};
 use crate::model::entry::{Closed, Entry, PairFile, TableFile, TimesSaid, Vitals};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
+use crate::runtime::counters::Counters;
 use crate::runtime::driver::{InFlight, LetterSink, OtherConfiguration, Tables, append};
 use crate::runtime::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
+use crate::runtime::ports::Owner;
 use crate::runtime::source::Gap;
 
 /// Frames of a log that a new owner looks at first, from the end.
@@ -656,7 +656,7 @@ fn check(partition: u32, vitals: &Vitals, expected: Option<&Vitals>) -> Result<(
 
 fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
     let Differs { input, from, to } = differs;
-    let arm = crate::adapters::metrics::arm_name(spec, spec.feeds.arm(input));
+    let arm = spec.arm_name(spec.feeds.arm(input));
     let partition = spec.feeds.partition(input).unwrap_or(partition);
     format!(
         "the topic of {arm}, partition {partition}, holds other records from offset {from} to {to} than were \

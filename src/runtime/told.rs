@@ -15,6 +15,7 @@ use crate::config::Pipeline;
 use crate::engine::evaluator::Input;
 use crate::runtime::clock::{HostClock, monotonic};
 use crate::runtime::inspect::weighed;
+use crate::runtime::log_reader::{LogReader, OpenLog};
 
 /// For so long what was told is told again, at least.
 const FRESH: Duration = Duration::from_secs(1);
@@ -25,9 +26,9 @@ const REST: u32 = 10;
 pub type Verdicts = BTreeMap<String, Value>;
 
 /// What the log tells.
-#[derive(Debug)]
 pub struct Told {
     pipeline: Pipeline,
+    open: Box<OpenLog>,
     clock: HostClock,
     last: Mutex<Option<Last>>,
 }
@@ -40,10 +41,10 @@ struct Last {
 }
 
 impl Told {
-    /// Of the log that a pipeline names.
+    /// Of the log that a pipeline names, which `open` opens.
     #[must_use]
-    pub fn by_log(pipeline: Pipeline, clock: HostClock) -> Self {
-        Self { pipeline, clock, last: Mutex::new(None) }
+    pub fn by_log(pipeline: Pipeline, clock: HostClock, open: Box<OpenLog>) -> Self {
+        Self { pipeline, open, clock, last: Mutex::new(None) }
     }
 
     /// The pipeline's name.
@@ -72,7 +73,8 @@ impl Told {
     }
 
     fn read(&self) -> Result<Verdicts> {
-        let evaluator = weighed(&self.pipeline).context("read the verdict from the log")?;
+        let weighed = |mut look: Box<dyn LogReader>| weighed(&self.pipeline, look.as_mut());
+        let evaluator = (self.open)().and_then(weighed).context("read the verdict from the log")?;
         let mut evaluator = evaluator.context("nobody has weighed anything yet")?;
         // How old the verdict is depends on now; nothing is said or decided here.
         evaluator.handle(Input::Cut { at: self.clock.now(), patient: true });

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::adapters::metrics::arm_name;
 use crate::decide::format;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
@@ -97,13 +96,13 @@ impl Transactions {
 /// The arm and the partition, as in `v8/0`.
 fn name(spec: &PipelineSpec, open: &Open) -> String {
     let partition = spec.feeds.partition(open.input).unwrap_or(open.partition);
-    format!("{}/{partition}", arm_name(spec, spec.feeds.arm(open.input)))
+    format!("{}/{partition}", spec.arm_name(spec.feeds.arm(open.input)))
 }
 
 fn told(spec: &PipelineSpec, arm: usize, open: &[&Open], since: EventTime, hangs: bool) -> String {
     let mut names: Vec<String> = open.iter().take(NAMED).map(|open| name(spec, open)).collect();
     if let Some(more @ 1..) = open.len().checked_sub(NAMED) {
-        names.push(format!("{more} more of {}", arm_name(spec, arm)));
+        names.push(format!("{more} more of {}", spec.arm_name(arm)));
     }
     let hangs = if hangs {
         format!(

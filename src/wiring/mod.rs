@@ -3,6 +3,9 @@
 //! In: a pipeline, a number of partitions. Out: a driver that owns nothing yet. Holds: sinks are those
 //! of the pipeline file, or files in a replay. Knows nothing of: where records come from.
 
+pub mod cluster;
+pub mod reading;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +17,12 @@ use crate::adapters::kafka::producer::{ControlProducer, DeadLetterProducer};
 use crate::adapters::log::file::FileLog;
 use crate::adapters::log::kafka::{KafkaLog, LogTopics};
 use crate::adapters::sinks::{Letters, Lines, Signals, SignalsTo};
-use crate::adapters::tables::{Owner, Stage};
+use crate::adapters::tables::Stage;
 use crate::config::Pipeline;
 use crate::config::endpoint::{Endpoints, LogEndpoint};
 use crate::model::time::{DAY, Span};
 use crate::runtime::clock::HostClock;
-use crate::runtime::driver::{Driver, Hands, Patience, Tables as _};
+use crate::runtime::driver::{Driver, Hands, Owner, Patience, Tables as _};
 use crate::runtime::log::{Log, LogFrame, Stream};
 
 /// An engine with the log that the pipeline names.
@@ -130,27 +133,10 @@ pub fn in_memory(
         patience: Patience::default(),
     };
     let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
-    own(&mut driver, 0..partitions)?;
+    driver.own(0..partitions)?;
     driver.set_bounded();
     driver.never_park();
     Ok(driver)
-}
-
-/// Claims tasks, and waits until all have begun.
-///
-/// # Errors
-/// The log refused.
-pub fn own(driver: &mut Driver, partitions: impl IntoIterator<Item = u32>) -> Result<()> {
-    for partition in partitions {
-        driver.claim(partition)?;
-    }
-    driver.settle()?;
-    while !driver.is_settled() {
-        crate::runtime::clock::idle(std::time::Duration::from_millis(1));
-        driver.settle()?;
-    }
-    driver.forget_history();
-    Ok(())
 }
 
 #[expect(clippy::cast_sign_loss, reason = "a nonce")]

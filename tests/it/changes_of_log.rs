@@ -17,7 +17,7 @@ use parallax::runtime::clock::HostClock;
 use parallax::runtime::driver::{Driver, OtherConfiguration};
 use parallax::runtime::follow::Recorded;
 use parallax::runtime::log::{Body, LogFrame, Stream};
-use parallax::wiring::{durable, own};
+use parallax::wiring::durable;
 use serde_json::Value;
 
 use crate::world::{at, event};
@@ -67,7 +67,7 @@ impl Copy {
     /// A process starts with this pipeline file.
     fn start(&self, text: &str) -> Result<Driver> {
         let mut driver = durable(&self.pipeline(text), 2, HostClock::Real)?;
-        own(&mut driver, 0..2)?;
+        driver.own(0..2)?;
         Ok(driver)
     }
 

@@ -1,8 +1,9 @@
 //! The example of docs/measures.md, counted by the engine and read from its table.
 
-use parallax::adapters::tables::{Owner, Stage};
+use parallax::adapters::tables::Stage;
 use parallax::engine::evaluator::Rows;
 use parallax::model::entry::TableFile;
+use parallax::runtime::driver::Owner;
 use parallax::runtime::driver::Tables as _;
 use parallax::runtime::log::Stream;
 

@@ -24,7 +24,7 @@ use parallax::runtime::clock::HostClock;
 use parallax::runtime::log::{Begin, Body, Log, Stream};
 use parallax::runtime::snapshot::{Published, Snapshot};
 use parallax::runtime::stop::Stop;
-use parallax::runtime::told::Told;
+use parallax::wiring::reading;
 use serde_json::{Value, json};
 
 use crate::world::{World, at, event, spec};
@@ -234,7 +234,7 @@ fn who_doesnt_weigh_tells_the_verdict_by_the_log() {
     let ask = |spec: Option<&Arc<PipelineSpec>>, path: &str| {
         let published = Published::default();
         let any = Some(([127, 0, 0, 1], 0).into());
-        let told = Told::by_log(pipeline.clone(), clock);
+        let told = reading::told(pipeline.clone(), clock);
         let (_, bound) = http::start(any, published.clone(), Some(told), Stop::default()).unwrap();
         // It owns tasks, but not the first one.
         published.publish(Snapshot { spec: spec.cloned(), ..Snapshot::default() });

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
-use crate::adapters::metrics::CONTENT_TYPE;
+use crate::adapters::metrics::{self, CONTENT_TYPE};
 use crate::runtime::snapshot::{Published, Snapshot};
 use crate::runtime::stop::Stop;
 use crate::runtime::told::{Told, Verdicts};
@@ -97,7 +97,7 @@ async fn ready(State(Seen { published, .. }): State<Seen>) -> Response {
 
 async fn metrics(State(Seen { published, .. }): State<Seen>) -> Response {
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    (kind, published.read().metrics()).into_response()
+    (kind, metrics::of(&published.read())).into_response()
 }
 
 async fn why(State(Seen { published, .. }): State<Seen>) -> Json<Value> {

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::membership::Change;
+use crate::runtime::driver::Change;
 
 /// What the group handed out last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

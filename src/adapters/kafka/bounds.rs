@@ -12,21 +12,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use super::client::{client_config, connect_error};
 use super::ends::ask;
 use crate::config::endpoint::KafkaEndpoint;
-use crate::runtime::source::SourceError;
+use crate::runtime::source::{Bounds, SourceError};
 
 /// How long the cluster may take to answer: somebody waits.
 const DEADLINE: Duration = Duration::from_secs(5);
-
-/// The first offset that a partition keeps, and its ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Bounds {
-    /// First offset that is kept.
-    pub first: i64,
-    /// The last stable offset: what can be read ends here.
-    pub end: i64,
-    /// Next offset to be written. It lies behind `end` while a transaction is open.
-    pub written: i64,
-}
 
 /// By partition and input what is kept; `None` where a partition has no leader now.
 ///

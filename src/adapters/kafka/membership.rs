@@ -18,18 +18,12 @@ use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::alone::{Alone, Refused};
 use super::client::{connect_error, reader_config};
+use super::routed::by_partition;
 use crate::config::endpoint::KafkaEndpoint;
+use crate::model::feeds::Feeds;
 use crate::runtime::clock::monotonic;
+use crate::runtime::driver::{Change, Group};
 use crate::runtime::source::SourceError;
-
-/// What the group did.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Change {
-    /// These partitions are ours now, and no others.
-    Assigned(Vec<u32>),
-    /// None is ours until the next assignment.
-    Revoked,
-}
 
 /// A member of the pipeline's group.
 pub struct Membership {
@@ -37,6 +31,7 @@ pub struct Membership {
     consumer: BaseConsumer<Changes>,
     changes: Changes,
     topics: Vec<String>,
+    feeds: Feeds,
     /// One process reads everything.
     alone: Option<Alone>,
 }
@@ -101,6 +96,7 @@ impl Membership {
     pub fn join(
         endpoint: &KafkaEndpoint,
         topics: &[String],
+        feeds: &Feeds,
         thread: usize,
     ) -> Result<Self, SourceError> {
         let changes = Changes::default();
@@ -117,6 +113,11 @@ impl Membership {
         }
         let consumer: BaseConsumer<Changes> =
             config.create_with_context(changes.clone()).map_err(failed)?;
+        // All inputs together are task 0, which one process owns.
+        let alone = || {
+            let session = Duration::from_millis(endpoint.session_ms.unsigned_abs());
+            Alone::new(feeds.partitions().iter().sum(), session)
+        };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;
         Ok(Self {
@@ -124,26 +125,32 @@ impl Membership {
             consumer,
             changes,
             topics: topics.to_vec(),
-            alone: None,
+            feeds: feeds.clone(),
+            alone: feeds.is_routed().then(alone),
         })
     }
 
-    /// All of these inputs together are task 0, which one process owns; `partitions` is how many they have.
-    #[must_use]
-    pub fn for_one(mut self, partitions: u32) -> Self {
-        self.alone = Some(Alone::new(
-            partitions,
-            Duration::from_millis(self.endpoint.session_ms.unsigned_abs()),
-        ));
-        self
+    /// Partitions that were handed out for all inputs.
+    fn together(&self, list: &[(String, i32)]) -> Result<Vec<u32>, SourceError> {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for (_, partition) in list {
+            *counts.entry(u32::try_from(*partition).unwrap_or(u32::MAX)).or_default() += 1;
+        }
+        match counts.iter().find(|(_, count)| **count != self.topics.len()) {
+            Some((partition, count)) => Err(SourceError::Topics(format!(
+                "the group {} handed out partition {partition} of only {count} of the {} inputs; another program \
+                 uses this group, members read other topics, or partitions were added to one of them: give this pipeline a \
+                 `kafka.group` of its own, and the inputs equal partition counts",
+                self.endpoint.group,
+                self.topics.len()
+            ))),
+            None => Ok(counts.into_keys().collect()),
+        }
     }
+}
 
-    /// The next change, if there was one, for a process that `holds` tasks or none. To be called often: a
-    /// member that doesn't call is thought dead.
-    ///
-    /// # Errors
-    /// The client failed for good, or partitions that belong together were handed out apart.
-    pub fn poll(&mut self, holds: bool) -> Result<Option<Change>, SourceError> {
+impl Group for Membership {
+    fn poll(&mut self, holds: bool) -> Result<Option<Change>, SourceError> {
         match self.consumer.poll(Duration::ZERO) {
             Some(Err(error)) if super::source::is_fatal(&error) => {
                 return Err(connect_error(&self.endpoint, &error.to_string()));
@@ -181,27 +188,9 @@ impl Membership {
         }
     }
 
-    /// Partitions that were handed out for all inputs.
-    fn together(&self, list: &[(String, i32)]) -> Result<Vec<u32>, SourceError> {
-        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for (_, partition) in list {
-            *counts.entry(u32::try_from(*partition).unwrap_or(u32::MAX)).or_default() += 1;
-        }
-        match counts.iter().find(|(_, count)| **count != self.topics.len()) {
-            Some((partition, count)) => Err(SourceError::Topics(format!(
-                "the group {} handed out partition {partition} of only {count} of the {} inputs; another program \
-                 uses this group, members read other topics, or partitions were added to one of them: give this pipeline a \
-                 `kafka.group` of its own, and the inputs equal partition counts",
-                self.endpoint.group,
-                self.topics.len()
-            ))),
-            None => Ok(counts.into_keys().collect()),
-        }
-    }
-
-    /// Tells lag monitors how far everything was read; best effort.
-    pub fn commit(&self, positions: &[(usize, u32, i64)]) {
+    fn commit(&mut self, positions: &[(usize, u32, i64)]) {
         let mut list = TopicPartitionList::new();
+        let positions = by_partition(&self.feeds, positions);
         for (input, partition, position) in positions.iter().filter(|(_, _, at)| 0 < *at) {
             let number = i32::try_from(*partition).unwrap_or(i32::MAX);
             let offset = Offset::Offset(*position);

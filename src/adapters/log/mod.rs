@@ -6,3 +6,4 @@
 pub mod codec;
 pub mod file;
 pub mod kafka;
+pub mod reader;

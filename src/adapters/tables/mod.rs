@@ -27,8 +27,7 @@ use crate::engine::evaluator::Rows;
 use crate::model::entry::TableFile;
 use crate::model::row::PairRow;
 use crate::model::spec::PipelineSpec;
-use crate::runtime::driver::Tables;
-use crate::runtime::log::Stream;
+use crate::runtime::driver::{Owner, Tables};
 
 /// Version of all four tables.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -55,28 +54,6 @@ pub enum TableError {
     /// Rows couldn't be encoded.
     #[error("encode {0}")]
     Encode(String, #[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Who stages files: an epoch of a stream. A zombie's stages and its successor's never meet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Owner {
-    /// Which stream's.
-    pub stream: Stream,
-    /// Its epoch.
-    pub epoch: u64,
-}
-
-impl Owner {
-    fn of(stream: Stream) -> String {
-        match stream {
-            Stream::Task(partition) => format!("t{partition}-"),
-            Stream::Evaluator => "e-".to_owned(),
-        }
-    }
-
-    fn tag(self) -> String {
-        format!("{}{}", Self::of(self.stream), self.epoch)
-    }
 }
 
 /// Writes tables below one root.

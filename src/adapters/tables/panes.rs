@@ -57,12 +57,11 @@ pub(super) fn batch(panes: &[PaneRow]) -> Result<RecordBatch, ArrowError> {
             })
             .ints(&format!("{name}_scores"), move |row| arm(&row.tally).scores.clone())
             .bytes(&format!("{name}_latency_us_hdr"), move |row| hdr(&arm(&row.tally).latency));
-        let names =
-            crate::adapters::metrics::by_name(&crate::model::bucket::Buckets::default(), at == 0);
+        let names = crate::model::bucket::Buckets::default().by_name(at == 0);
         for (slot, (bucket, _)) in names.into_iter().enumerate() {
             columns.some_int(&format!("{name}_records_{bucket}"), move |row| {
                 let buckets = if at == 0 { &row.pane.primary } else { &row.pane.candidate };
-                let (_, count) = crate::adapters::metrics::by_name(buckets, at == 0)[slot];
+                let (_, count) = buckets.by_name(at == 0)[slot];
                 row.segment.is_all().then(|| i64::try_from(count).unwrap_or(i64::MAX))
             });
         }

@@ -107,13 +107,10 @@ fn buckets(columns: &mut Columns<'_, WindowRow>) {
             let of = move |row: &WindowRow| {
                 let (primary, candidate) = row.buckets?;
                 let buckets = if at == 0 { primary } else { candidate };
-                let (_, count) = crate::adapters::metrics::by_name(&buckets, at == 0)[slot];
+                let (_, count) = buckets.by_name(at == 0)[slot];
                 i64::try_from(count).ok()
             };
-            let names = crate::adapters::metrics::by_name(
-                &crate::model::bucket::Buckets::default(),
-                at == 0,
-            );
+            let names = crate::model::bucket::Buckets::default().by_name(at == 0);
             columns.some_int(&format!("{arm}_records_{}", names[slot].0), of);
         }
         columns.some_int(&format!("{arm}_records_read"), move |row| {

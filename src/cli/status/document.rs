@@ -3,7 +3,6 @@
 //! In: what is said. Out: one JSON document, valid under `schemas/status.v1.json`. Holds: every key is
 //! always there, `null` when unknown. Knows nothing of: how it is found out.
 
-use parallax::adapters::metrics::feed_name;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::format;
 use parallax::model::entry::Fact;
@@ -65,7 +64,7 @@ fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
     let spec = &said.survey.spec;
     let inputs = of.inputs.iter().enumerate().map(|(at, input)| {
         json!({
-            "arm": feed_name(spec, at),
+            "arm": spec.feed_name(at),
             "topic": said.pipeline.endpoints.topics.get(spec.feeds.arm(at)),
             "resumes_at": input.resumes_at,
             "read_to": input.read_to,
@@ -86,7 +85,7 @@ fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
     });
     let fact = |fact: &Fact| {
         json!({
-            "arm": feed_name(spec, usize::from(fact.input)),
+            "arm": spec.feed_name(usize::from(fact.input)),
             "offset": fact.offset,
             "time": time(fact.time),
             "end": fact.end,

@@ -18,6 +18,7 @@ use parallax::config::Pipeline;
 use parallax::model::time::EventTime;
 use parallax::runtime::clock::HostClock;
 use parallax::runtime::inspect::Survey;
+use parallax::wiring::reading;
 use serde_json::Value;
 
 use super::Output;
@@ -44,7 +45,7 @@ struct Said<'a> {
 impl Status {
     pub(super) fn run(self, output: Output) -> Result<()> {
         let pipeline = super::load(&self.pipeline)?;
-        let survey = Survey::of(&pipeline)?;
+        let survey = reading::survey(&pipeline)?;
         let process = pipeline.endpoints.http.map(|address| {
             let answer = ask::why(address).and_then(|why| ours(&pipeline.spec.name, why));
             (address, answer)

@@ -5,7 +5,6 @@
 
 use std::path::Path;
 
-use parallax::adapters::metrics::feed_name;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::format;
 use parallax::model::time::EventTime;
@@ -100,8 +99,7 @@ fn row(said: &Said<'_>, partition: usize, task: &TaskSurvey) -> Vec<String> {
     let (spec, now) = (&said.survey.spec, said.now);
     let closed = task.comparisons.iter().map(|c| time_and_age(now, c.closed_to));
     let resumes = task.inputs.iter().enumerate();
-    let resumes =
-        resumes.map(|(at, input)| format!("{} {}", feed_name(spec, at), input.resumes_at));
+    let resumes = resumes.map(|(at, input)| format!("{} {}", spec.feed_name(at), input.resumes_at));
     let horizon = format::count(task.inputs.iter().map(InputSurvey::horizon_at_least).sum());
     let is_known = task.inputs.iter().all(|input| input.bounds.is_some());
     let parked = spec.candidates.iter().zip(&task.comparisons).filter(|(_, c)| c.parked);

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
-use parallax::adapters::tables::Owner;
 use parallax::engine::evaluator::Rows;
 use parallax::model::entry::TableFile;
 use parallax::model::row::PairRow;
 use parallax::model::time::{DAY, EventTime};
+use parallax::runtime::driver::Owner;
 use parallax::runtime::driver::Tables;
 use parallax::runtime::log::Stream;
 
