@@ -10,5 +10,6 @@ pub mod kafka;
 pub mod log;
 pub mod metrics;
 pub mod output;
+mod signals;
 pub mod sinks;
 pub mod tables;

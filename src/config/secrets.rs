@@ -6,7 +6,6 @@
 
 use super::end_of_field;
 use super::endpoint::is_secret_name;
-use super::variables::{is_name, without_comment};
 
 /// The text with the values of secret keys blanked.
 pub(super) fn blank(text: &str) -> String {
@@ -72,6 +71,31 @@ fn length(value: &str, flows: bool) -> usize {
         None if flows => value.get(..end_of_field(value)).unwrap_or(value).trim_end().len(),
         None => without_comment(value).trim_end().len(),
     }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The line up to a comment: a `#` that stands alone and in no quotes.
+pub(super) fn without_comment(line: &str) -> &str {
+    let (mut quote, mut last, mut before) = (None, ' ', ':');
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if open == c => quote = None,
+            Some(_) => {}
+            None if c == '#' && last.is_whitespace() => return line.get(..at).unwrap_or(line),
+            // An apostrophe within a word opens nothing.
+            None if matches!(c, '"' | '\'') && ":,[{-".contains(before) => quote = Some(c),
+            None => {}
+        }
+        last = c;
+        if !c.is_whitespace() {
+            before = c;
+        }
+    }
+    line
 }
 
 #[cfg(test)]

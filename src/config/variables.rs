@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::problem::Problem;
+use super::secrets::{is_name, without_comment};
 
 /// Every `${NAME}` without a default that the environment doesn't have.
 pub(super) fn unset(text: &str, environment: &HashMap<String, String>) -> Vec<Problem> {
@@ -43,31 +44,6 @@ pub(super) fn literal_dollars(text: &str) -> String {
         }
     }
     out
-}
-
-pub(super) fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The line up to a comment: a `#` that stands alone and in no quotes.
-pub(super) fn without_comment(line: &str) -> &str {
-    let (mut quote, mut last, mut before) = (None, ' ', ':');
-    for (at, c) in line.char_indices() {
-        match quote {
-            Some(open) if open == c => quote = None,
-            Some(_) => {}
-            None if c == '#' && last.is_whitespace() => return line.get(..at).unwrap_or(line),
-            // An apostrophe within a word opens nothing.
-            None if matches!(c, '"' | '\'') && ":,[{-".contains(before) => quote = Some(c),
-            None => {}
-        }
-        last = c;
-        if !c.is_whitespace() {
-            before = c;
-        }
-    }
-    line
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::ResumePoint;
+use super::resume::ResumePoint;
 use super::time::EventTime;
 
 /// Records of one input of a task that are gone, or aren't those that were read.

@@ -14,6 +14,7 @@ pub mod loss;
 pub mod notice;
 pub mod observation;
 pub mod record;
+pub mod resume;
 pub mod row;
 pub mod rule;
 pub mod signal;

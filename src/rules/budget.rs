@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::watch::{Watch, bases};
+use super::watch::{Shares, Watch, bases};
 use crate::model::finding::Basis;
 use crate::model::rule::Action;
 use crate::model::spec::PipelineSpec;
@@ -19,15 +19,6 @@ use crate::model::spec::PipelineSpec;
 const STAKE: f64 = 0.9;
 /// Where less is free, nothing of it is given out.
 const LEAST: f64 = 0.01;
-
-/// A watch's shares of the two stated errors of its action.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Shares {
-    /// Of the chance over a rollout.
-    pub(super) chance: f64,
-    /// Of one false alarm in the stated interval.
-    pub(super) interval: f64,
-}
 
 /// The chance of a false alarm that was given out so far, by rollout (model version) and action.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,7 +7,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::Shares;
 use super::clusters;
 use super::evidence::{Evidence, Null, Trust, Weight};
 use super::history::{self, History, Step};
@@ -25,6 +24,15 @@ use crate::stats::grid::{RateGrid, sample_needed_by_grid};
 use crate::stats::onset_set::{OnsetSet, likeliest};
 
 mod blind;
+
+/// A watch's shares of the two stated errors of its action.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Shares {
+    /// Of the chance over a rollout.
+    pub(super) chance: f64,
+    /// Of one false alarm in the stated interval.
+    pub(super) interval: f64,
+}
 
 /// Fewer events than this since the harm began show nothing, whatever their evidence.
 const EVENTS_MIN: u64 = 5;

@@ -12,46 +12,26 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::engine::evaluator::{self, Evaluator};
-use crate::engine::{self, ReadAgain, Task};
+use crate::engine::{self, Task};
 use crate::model::entry::{Vitals, Weighing};
-use crate::model::notice::Notice;
-use crate::model::row::{DecisionRow, WindowRow};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use crate::runtime::clock::idle;
 use crate::runtime::counters::Counters;
 use crate::runtime::evaluator_host::Seat;
-use crate::runtime::log::{Body, Log, Stream};
 use crate::runtime::source::Gap;
 use crate::runtime::task_host::Tasks;
 
 pub use crate::runtime::ports::{
-    Change, Group, Hands, LetterSink, Owner, Patience, SignalSink, Tables,
+    Change, Group, Hands, LetterSink, Observer, OtherConfiguration, Owner, Patience, SignalSink,
+    Tables,
 };
 pub use crate::runtime::task_host::{Begun, Behind, Holding};
 pub use crate::runtime::tempo_ack::Tells;
 
 /// While leaving, what the control topic refused is sent again so many times.
 const SENT_AGAIN: u32 = 20;
-
-/// A pipeline file that doesn't fit the log: it says what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct OtherConfiguration(pub String);
-
-/// What people are told as it happens.
-pub trait Observer: Send {
-    /// A rule was shown.
-    fn decided(&mut self, row: &DecisionRow);
-    /// A window was reported.
-    fn reported(&mut self, row: &WindowRow);
-    /// Something keeps a candidate from being judged.
-    fn noticed(&mut self, _notice: &Notice) {}
-    /// How far tasks have come with what earlier owners had read; those that have read it all again
-    /// aren't among them. Told when a task begins, and each second.
-    fn recovering(&mut self, _tasks: &[(u32, ReadAgain)]) {}
-}
 
 /// The engine and its hands.
 pub struct Driver {
@@ -458,19 +438,4 @@ impl Driver {
             pause.saturating_mul(looks).as_secs()
         )
     }
-}
-
-/// Frames appended by a stream's owner and not read back yet.
-pub(in crate::runtime) type InFlight = BTreeMap<Stream, usize>;
-
-/// Appends under an epoch, counting what is on its way.
-pub(in crate::runtime) fn append(
-    log: &mut dyn Log,
-    in_flight: &mut InFlight,
-    (stream, epoch): (Stream, u64),
-    body: Body,
-) -> Result<()> {
-    log.append(stream, epoch, body)?;
-    *in_flight.entry(stream).or_default() += 1;
-    Ok(())
 }

@@ -18,9 +18,10 @@ use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::runtime::counters::Counters;
-use crate::runtime::driver::{InFlight, Observer, OtherConfiguration, SignalSink, Tables, append};
 use crate::runtime::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
-use crate::runtime::ports::Owner;
+use crate::runtime::ports::{
+    InFlight, Observer, OtherConfiguration, Owner, SignalSink, Tables, append,
+};
 
 /// Frames of its log that a new owner looks at first, from the end.
 const TAIL: u64 = 16_384;

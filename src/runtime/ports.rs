@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::engine::DeadLetter;
 use crate::engine::evaluator::Rows;
+use crate::engine::{DeadLetter, ReadAgain};
 use crate::model::entry::TableFile;
-use crate::model::row::PairRow;
+use crate::model::notice::Notice;
+use crate::model::row::{DecisionRow, PairRow, WindowRow};
 use crate::model::signal::Signal;
-use crate::runtime::log::{Log, Stream};
+use crate::runtime::log::{Body, Log, Stream};
 use crate::runtime::source::SourceError;
 
 /// Who stages files: an epoch of a stream. A zombie's stages and its successor's never meet.
@@ -172,4 +173,37 @@ impl Default for Patience {
     fn default() -> Self {
         Self { looks: 20_000, pause: Duration::from_millis(1) }
     }
+}
+
+/// A pipeline file that doesn't fit the log: it says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OtherConfiguration(pub String);
+
+/// What people are told as it happens.
+pub trait Observer: Send {
+    /// A rule was shown.
+    fn decided(&mut self, row: &DecisionRow);
+    /// A window was reported.
+    fn reported(&mut self, row: &WindowRow);
+    /// Something keeps a candidate from being judged.
+    fn noticed(&mut self, _notice: &Notice) {}
+    /// How far tasks have come with what earlier owners had read; those that have read it all again
+    /// aren't among them. Told when a task begins, and each second.
+    fn recovering(&mut self, _tasks: &[(u32, ReadAgain)]) {}
+}
+
+/// Frames appended by a stream's owner and not read back yet.
+pub(in crate::runtime) type InFlight = BTreeMap<Stream, usize>;
+
+/// Appends under an epoch, counting what is on its way.
+pub(in crate::runtime) fn append(
+    log: &mut dyn Log,
+    in_flight: &mut InFlight,
+    (stream, epoch): (Stream, u64),
+    body: Body,
+) -> Result<()> {
+    log.append(stream, epoch, body)?;
+    *in_flight.entry(stream).or_default() += 1;
+    Ok(())
 }

@@ -1,7 +1,7 @@
-//! Signals from the operating system.
+//! Asked to leave?
 //!
-//! In: SIGTERM, SIGINT. Out: a flag that the loop looks at. Holds: the first asks to leave in order,
-//! the second ends at once. Knows nothing of: what leaving in order means.
+//! In: whoever asks. Out: a flag that loops look at. Holds: what was asked isn't taken back. Knows nothing of:
+//! signals of the operating system, what leaving in order means.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,31 +21,4 @@ impl Stop {
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
-
-    /// Waits for the signals of the operating system, on the HTTP thread's runtime.
-    pub async fn on_signals(self) {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::warn!("Signals of the operating system can't be caught.");
-            return;
-        };
-        loop {
-            let code = tokio::select! {
-                _ = term.recv() => 143,
-                _ = int.recv() => 130,
-            };
-            if self.is_set() {
-                end_at_once(code);
-            }
-            tracing::info!("Leaving in order; a second signal ends at once.");
-            self.set();
-        }
-    }
-}
-
-#[expect(clippy::exit, reason = "a second signal ends at once: that is its meaning")]
-fn end_at_once(code: i32) {
-    std::process::exit(code);
 }

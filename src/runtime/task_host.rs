@@ -16,9 +16,8 @@ use crate::model::entry::{Closed, Entry, PairFile, TableFile, TimesSaid, Vitals}
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::runtime::counters::Counters;
-use crate::runtime::driver::{InFlight, LetterSink, OtherConfiguration, Tables, append};
 use crate::runtime::log::{Begin, Body, GONE, Log, LogError, LogFrame, Stream, valid};
-use crate::runtime::ports::Owner;
+use crate::runtime::ports::{InFlight, LetterSink, OtherConfiguration, Owner, Tables, append};
 use crate::runtime::source::Gap;
 
 /// Frames of a log that a new owner looks at first, from the end.

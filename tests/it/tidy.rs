@@ -4,6 +4,7 @@
 //! comments and literals are blanked before code is looked at. Knows nothing of: Rust's grammar
 //! beyond braces, so it asks for code that rustfmt has laid out.
 
+mod circles;
 mod source;
 
 use std::fs;
@@ -64,6 +65,18 @@ const EVERYTHING: &[&str] = &["*"];
 /// Words that touch the world, or a clock.
 const WORLDLY: [&str; 7] =
     ["tokio", "std::fs", "std::net", "std::thread", "SystemTime", "Instant", "async"];
+/// Crates and words that `runtime` leaves to `adapters`.
+const OF_ADAPTERS: [&str; 9] = [
+    "rdkafka",
+    "arrow",
+    "parquet",
+    "axum",
+    "prometheus_client",
+    "hyper",
+    "tokio",
+    "std::fs",
+    "std::net",
+];
 const VAGUE: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 
 const FILE_LINES_MAX: usize = 800;
@@ -118,6 +131,20 @@ fn nothing_in_the_core_touches_the_world() {
                 found.push(
                     source.at(line, &format!("`std::{name}` in the core: do it in src/adapters")),
                 );
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn the_runtime_goes_by_ports() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.module() == "runtime") {
+        for word in OF_ADAPTERS {
+            for line in source.lines_with_word(word) {
+                let cure = "make it a port, and do it in src/adapters";
+                found.push(source.at(line, &format!("`{word}` in the runtime: {cure}")));
             }
         }
     }

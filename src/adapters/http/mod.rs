@@ -20,6 +20,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use crate::adapters::metrics::{self, CONTENT_TYPE};
+use crate::adapters::signals::ask_to_leave;
 use crate::runtime::snapshot::{Published, Snapshot};
 use crate::runtime::stop::Stop;
 use crate::runtime::told::{Told, Verdicts};
@@ -60,7 +61,7 @@ pub fn start(
     let seen = Seen { published, told: told.map(Arc::new) };
     let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            let signals = stop.on_signals();
+            let signals = ask_to_leave(stop);
             match listener.and_then(|listener| tokio::net::TcpListener::from_std(listener).ok()) {
                 None => signals.await,
                 Some(listener) => {

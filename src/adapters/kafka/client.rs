@@ -4,6 +4,7 @@
 //! properties win; secrets are never shown. Knows nothing of: topics.
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
 
 use crate::config::endpoint::KafkaEndpoint;
 use crate::runtime::source::SourceError;
@@ -48,4 +49,45 @@ pub(in crate::adapters) fn connect_error(endpoint: &KafkaEndpoint, reason: &str)
         "check that a broker answers there (`kafka.brokers`) and what it advertises as its listener"
     };
     SourceError::Connect { brokers: endpoint.brokers.clone(), reason, cure: cure.to_owned() }
+}
+
+/// Which records a client is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Visible {
+    /// Those that no open or aborted transaction hides.
+    Committed,
+    /// Everything that is written; the end is the high watermark.
+    All,
+}
+
+impl Visible {
+    const fn isolation_level(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::All => "read_uncommitted",
+        }
+    }
+}
+
+/// Fetched and not drained, over all partitions, in KiB.
+const FETCHED_KIB: u32 = 128 * 1024;
+
+/// Makes a client that reads records, or asks for ends, of so many queues.
+pub(super) fn consumer(
+    endpoint: &KafkaEndpoint,
+    role: &str,
+    queues: u32,
+    visible: Visible,
+) -> Result<BaseConsumer, SourceError> {
+    let per_queue = (FETCHED_KIB / queues.max(1)).clamp(1024, 16 * 1024);
+    reader_config(endpoint, role)
+        .set("enable.partition.eof", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", visible.isolation_level())
+        .set("fetch.queue.backoff.ms", "10")
+        .set("fetch.wait.max.ms", "50")
+        .set("queued.min.messages", "1000000")
+        .set("queued.max.messages.kbytes", per_queue.to_string())
+        .create()
+        .map_err(|error| connect_error(endpoint, &error.to_string()))
 }

@@ -16,8 +16,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::admin::longest_transaction;
+use super::client::{Visible, consumer};
 use super::describe::{Rights, Topic, describe};
-use super::source::{Visible, consumer};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::time::EventTime;
 use crate::runtime::clock::{HostClock, monotonic};

@@ -14,7 +14,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
 use super::batch::Queue;
-use super::client::{connect_error, reader_config};
+use super::client::{Visible, connect_error, consumer};
 use super::describe::{Rights, Topic, describe};
 use super::ends::{self, EndsClient, ask};
 use super::watermarks::watermarks;
@@ -22,24 +22,14 @@ use crate::config::endpoint::KafkaEndpoint;
 use crate::runtime::clock::{HostClock, idle, monotonic};
 use crate::runtime::source::{Ends, Gap, Source, SourceError, Take};
 
+/// So many answers after a partition was let go, the client may still tell the position that it had in it.
+const DOUBTFUL: u8 = 2;
+
 /// How long the cluster may take to answer at the start.
 const DEADLINE: Duration = Duration::from_secs(15);
 /// How to go on where records are gone.
 const ANEW: &str = "What is in the tables stays right; to go on with what the topics hold now, begin anew: \
                     another `log` and another `output.directory`";
-/// Fetched and not drained, over all partitions, in KiB.
-const FETCHED_KIB: u32 = 128 * 1024;
-/// So many answers after a partition was let go, the client may still tell the position that it had in it.
-const DOUBTFUL: u8 = 2;
-
-/// Which records a client is shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Visible {
-    /// Those that no open or aborted transaction hides.
-    Committed,
-    /// Everything that is written; the end is the high watermark.
-    All,
-}
 
 /// Records from Kafka.
 pub struct KafkaSource {
@@ -411,37 +401,9 @@ impl Source for KafkaSource {
     }
 }
 
-impl Visible {
-    const fn isolation_level(self) -> &'static str {
-        match self {
-            Self::Committed => "read_committed",
-            Self::All => "read_uncommitted",
-        }
-    }
-}
-
 pub(super) fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
-}
-
-pub(super) fn consumer(
-    endpoint: &KafkaEndpoint,
-    role: &str,
-    queues: u32,
-    visible: Visible,
-) -> Result<BaseConsumer, SourceError> {
-    let per_queue = (FETCHED_KIB / queues.max(1)).clamp(1024, 16 * 1024);
-    reader_config(endpoint, role)
-        .set("enable.partition.eof", "false")
-        .set("auto.offset.reset", "error")
-        .set("isolation.level", visible.isolation_level())
-        .set("fetch.queue.backoff.ms", "10")
-        .set("fetch.wait.max.ms", "50")
-        .set("queued.min.messages", "1000000")
-        .set("queued.max.messages.kbytes", per_queue.to_string())
-        .create()
-        .map_err(|error| connect_error(endpoint, &error.to_string()))
 }
 
 fn partition_counts(

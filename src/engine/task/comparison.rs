@@ -7,15 +7,15 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::input::{Inlet, Side};
-use super::rows::{self, Words};
-use crate::compare::{Prediction, agree};
+use super::rows::{self, Words, agreement};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
-use crate::model::entry::{Fact, PairFile, Pane, ResumePoint};
+use crate::model::entry::{Fact, PairFile, Pane};
 use crate::model::feeds::Feeds;
 use crate::model::key::Key;
 use crate::model::loss::Lacks;
-use crate::model::row::{PairRow, PairStatus};
+use crate::model::resume::ResumePoint;
+use crate::model::row::PairRow;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{DAY, EventTime};
 use crate::tally::PaneTally;
@@ -319,30 +319,6 @@ fn count(pane: &mut Pane, c: &Slice<'_>, joined: Joined, lacks: bool) {
             }
             pane.candidate.alone += 1;
         }
-    }
-}
-
-/// Whether two answers agree; `None` where either has no usable prediction.
-pub(super) fn agreement(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> Option<bool> {
-    agree(spec.comparator, prediction(ours)?, prediction(theirs)?)
-}
-
-fn prediction(view: View<'_>) -> Option<Prediction<'_>> {
-    view.label()
-        .map(|word| Prediction::Label(word.text))
-        .or_else(|| view.number().map(Prediction::Number))
-}
-
-/// What the status of a pair is.
-pub(super) fn pair_status(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> PairStatus {
-    match (ours.failed(), theirs.failed()) {
-        (_, true) => PairStatus::CandidateFailed,
-        (true, false) => PairStatus::PrimaryFailed,
-        (false, false) => match agreement(spec, ours, theirs) {
-            Some(true) => PairStatus::Match,
-            Some(false) => PairStatus::Mismatch,
-            None => PairStatus::Incomparable,
-        },
     }
 }
 

@@ -9,8 +9,9 @@ use super::comparison::Comparison;
 use super::effect::{Differs, Effect};
 use super::input::Inlet;
 use super::{Task, begins_at};
-use crate::model::entry::{Entry, Fact, ResumePoint};
+use crate::model::entry::{Entry, Fact};
 use crate::model::loss::{Lack, Loss};
+use crate::model::resume::ResumePoint;
 use crate::model::time::EventTime;
 
 impl Task {

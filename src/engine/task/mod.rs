@@ -31,10 +31,11 @@ use self::tempo::at_times;
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
 use crate::model::entry::{
-    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, ResumePoint, Vitals, VitalsPoint,
+    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, Vitals, VitalsPoint,
 };
 use crate::model::key::{hash_of, short};
 use crate::model::record::Record;
+use crate::model::resume::ResumePoint;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Hold;

@@ -7,7 +7,8 @@
 
 use super::Task;
 use super::comparison::Parked;
-use crate::model::entry::{Fact, ResumePoint};
+use crate::model::entry::Fact;
+use crate::model::resume::ResumePoint;
 use crate::model::time::{EventTime, Span};
 
 impl Task {

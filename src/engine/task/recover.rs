@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, ResumePoint, VitalsPoint};
+use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, VitalsPoint};
 use crate::model::feeds::Feeds;
 use crate::model::loss::{Lack, Lacks, Loss};
+use crate::model::resume::ResumePoint;
 use crate::model::time::EventTime;
 use crate::model::times::{Hold, Times};
 

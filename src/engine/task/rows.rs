@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::comparison::pair_status;
+use crate::compare::{Prediction, agree};
 use crate::join::Joined;
 use crate::model::row::{PairRow, PairSide, PairStatus, SEPARATOR};
 use crate::model::spec::PipelineSpec;
@@ -103,4 +103,28 @@ fn side(view: View<'_>, words: &mut Words) -> PairSide {
         number: view.number(),
         latency_us: view.latency_us(),
     }
+}
+
+/// What the status of a pair is.
+pub(super) fn pair_status(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> PairStatus {
+    match (ours.failed(), theirs.failed()) {
+        (_, true) => PairStatus::CandidateFailed,
+        (true, false) => PairStatus::PrimaryFailed,
+        (false, false) => match agreement(spec, ours, theirs) {
+            Some(true) => PairStatus::Match,
+            Some(false) => PairStatus::Mismatch,
+            None => PairStatus::Incomparable,
+        },
+    }
+}
+
+/// Whether two answers agree; `None` where either has no usable prediction.
+pub(super) fn agreement(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> Option<bool> {
+    agree(spec.comparator, prediction(ours)?, prediction(theirs)?)
+}
+
+fn prediction(view: View<'_>) -> Option<Prediction<'_>> {
+    view.label()
+        .map(|word| Prediction::Label(word.text))
+        .or_else(|| view.number().map(Prediction::Number))
 }

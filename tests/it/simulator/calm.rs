@@ -4,7 +4,7 @@
 //! what dead processes had on their way still arrives. Knows nothing of: what is right.
 
 use anyhow::Result;
-use parallax::model::entry::ResumePoint;
+use parallax::model::resume::ResumePoint;
 use parallax::model::time::Span;
 use parallax::runtime::log::{Body, Stream};
 

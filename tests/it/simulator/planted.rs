@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parallax::model::entry::{Closed, Entry, ResumePoint, TimesSaid, Weighing};
+use parallax::model::entry::{Closed, Entry, TimesSaid, Weighing};
+use parallax::model::resume::ResumePoint;
 use parallax::model::time::{EventTime, Span};
 use parallax::runtime::log::{Body, LogFrame, Stream};
 
