@@ -82,6 +82,7 @@ const VAGUE: [&str; 4] = ["Manager", "Helper", "Util", "Utils"];
 const FILE_LINES_MAX: usize = 800;
 const FUNCTION_LINES_MAX: usize = 70;
 const MEDIAN_FILE_LINES_MAX: usize = 170;
+const README_LINES_MAX: usize = 120;
 
 #[test]
 fn modules_import_only_what_the_table_allows() {
@@ -304,6 +305,35 @@ fn every_pipeline_is_in_the_readme() {
         let is_pipeline = path.extension().is_some_and(|e| e == "yaml");
         if is_pipeline && !readme.contains(&format!("pipelines/{name}")) {
             found.push(format!("README.md:1: pipelines/{name} isn't named: say what it shows"));
+        }
+    }
+    none(&found);
+}
+
+#[test]
+fn pages_lead_to_one_another() {
+    let mut found = Vec::new();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap_or_default();
+    let lines = readme.lines().count();
+    if README_LINES_MAX < lines {
+        let cure = "what answers one question belongs on a page of docs/";
+        found.push(format!("README.md:1: {lines} lines, {README_LINES_MAX} allowed: {cure}"));
+    }
+    for path in repository_files().iter().filter(|path| path.ends_with(".md")) {
+        if path.starts_with("docs/") && !readme.contains(&format!("]({path})")) {
+            found.push(format!("README.md:1: {path} isn't named: say which question it answers"));
+        }
+        let folder = root().join(path);
+        let folder = folder.parent().expect("a file lies in a folder");
+        let text = fs::read_to_string(root().join(path)).unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let links = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+            let files = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+            for link in files.filter_map(|link| link.split('#').next()) {
+                if !folder.join(link).exists() {
+                    found.push(format!("{path}:{number}: {link} leads nowhere"));
+                }
+            }
         }
     }
     none(&found);
