@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parallax::config;
 use parallax::engine::evaluator::{Effect, Evaluator, Input};
 use parallax::model::cluster::ClusterSize;
-use parallax::model::entry::{ArmVitals, Closed, Entry, Pane, VitalCounts, Vitals};
+use parallax::model::entry::{ArmVitals, Checkpoint, Entry, Pane, VitalCounts, Vitals};
 use parallax::model::resume::ResumePoint;
 use parallax::model::row::DecisionRow;
 use parallax::model::spec::PipelineSpec;
@@ -101,7 +101,7 @@ impl World {
         {
             let Some(pane) = self.closing.pop_front() else { break };
             let to = pane.start.plus(Span::from_secs(PANE));
-            self.entry(&Entry::Closed(closed(to, pane)));
+            self.entry(&Entry::Checkpoint(closed(to, pane)));
             self.settle();
         }
     }
@@ -198,8 +198,8 @@ fn arm(arm: &Arm) -> ArmTally {
     }
 }
 
-fn closed(to: EventTime, pane: Pane) -> Closed {
-    Closed {
+fn closed(to: EventTime, pane: Pane) -> Checkpoint {
+    Checkpoint {
         comparison: 0,
         to,
         panes: vec![pane],

@@ -17,8 +17,8 @@ use parallax::generate::demo::{SECONDS, scenario};
 use parallax::model::rule::Action;
 use parallax::model::time::{EventTime, Span};
 use parallax::runtime::clock::{HostClock, idle};
-use parallax::runtime::live::{Live, Share};
-use parallax::runtime::snapshot::Published;
+use parallax::runtime::live::{Live, TaskShare};
+use parallax::runtime::snapshot::Snapshots;
 use parallax::runtime::source::Source as _;
 use parallax::runtime::stop::Stop;
 use parallax::wiring;
@@ -79,7 +79,7 @@ impl Demo {
         let mut driver = wiring::durable(&pipeline, source.partitions(), clock)?;
         let collected = Arc::new(Mutex::new(Collected { live: true, ..Collected::default() }));
         driver.observe(Box::new(Collector(Arc::clone(&collected))));
-        let (published, stop) = (Published::default(), Stop::default());
+        let (published, stop) = (Snapshots::default(), Stop::default());
         let (_, bound) =
             http::start(pipeline.endpoints.http, published.clone(), None, stop.clone())?;
         if let Some(address) = bound {
@@ -96,7 +96,7 @@ impl Demo {
             })?
         };
         let watch = watch(Arc::clone(&collected), stop.clone(), clock, end)?;
-        let share = Share::Fixed((0..driver.partitions).collect());
+        let share = TaskShare::Fixed((0..driver.partitions).collect());
         let mut live = Live {
             driver: &mut driver,
             source: &mut source,

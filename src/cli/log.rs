@@ -15,7 +15,7 @@ use parallax::adapters::log::kafka::{self, LogTopics};
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::format;
 use parallax::engine::Epoch;
-use parallax::model::entry::{Closed, Entry, TimesSaid, Vitals, Weighing};
+use parallax::model::entry::{Checkpoint, Entry, EvaluatorEntry, TimesSaid, Vitals};
 use parallax::model::spec::RulesSpec;
 use parallax::model::time::EventTime;
 use parallax::model::times::{Tempo, Times};
@@ -187,7 +187,7 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
             }),
         ),
         Entry::Vitals(vitals) => ("vitals", seconds(vitals)),
-        Entry::Closed(closed) => ("closed", panes(closed)),
+        Entry::Checkpoint(closed) => ("closed", panes(closed)),
         Entry::Repeated(closed) => ("repeated", panes(closed)),
         Entry::Lost(loss) => (
             "lost",
@@ -200,7 +200,7 @@ fn of_task(entry: &Entry) -> (&'static str, Value) {
                 "time_us": loss.max.us(),
             }),
         ),
-        Entry::Lacks(lack) => (
+        Entry::GapMarks(lack) => (
             "lacks",
             json!({ "comparison": lack.comparison, "input": lack.input, "to_us": lack.to.us() }),
         ),
@@ -225,7 +225,7 @@ fn seconds(vitals: &Vitals) -> Value {
     })
 }
 
-fn panes(closed: &Closed) -> Value {
+fn panes(closed: &Checkpoint) -> Value {
     json!({
         "comparison": closed.comparison,
         "to_us": closed.to.us(),
@@ -238,21 +238,21 @@ fn panes(closed: &Closed) -> Value {
     })
 }
 
-fn of_evaluator(weighing: &Weighing) -> (&'static str, Value) {
+fn of_evaluator(weighing: &EvaluatorEntry) -> (&'static str, Value) {
     match weighing {
-        Weighing::Claim { nonce, config } => claim(*nonce, *config),
-        Weighing::Cut { ends, at } => ("cut", json!({ "at_us": at.us(), "ends": ends })),
-        Weighing::Panes { comparison, to, missing } => {
+        EvaluatorEntry::Claim { nonce, config } => claim(*nonce, *config),
+        EvaluatorEntry::Cut { ends, at } => ("cut", json!({ "at_us": at.us(), "ends": ends })),
+        EvaluatorEntry::Panes { comparison, to, missing } => {
             let missing: Vec<_> = missing.iter().map(|(task, had)| (task, had.us())).collect();
             ("panes", json!({ "comparison": comparison, "to_us": to.us(), "missing": missing }))
         }
-        Weighing::Sent { sequence } => ("sent", json!({ "sequence": sequence })),
-        Weighing::Change(rules) => ("change", rules_of(rules)),
-        Weighing::Asks { revision, tempo } => {
+        EvaluatorEntry::Sent { sequence } => ("sent", json!({ "sequence": sequence })),
+        EvaluatorEntry::Change(rules) => ("change", rules_of(rules)),
+        EvaluatorEntry::Asks { revision, tempo } => {
             ("asks", json!({ "revision": revision, "tempo": tempo_of(tempo) }))
         }
-        Weighing::Retimes(times) => ("retimes", times_of(times)),
-        Weighing::State { bytes, files } => (
+        EvaluatorEntry::TempoChange(times) => ("retimes", times_of(times)),
+        EvaluatorEntry::State { bytes, files } => (
             "state",
             json!({
                 "bytes": bytes.len(),

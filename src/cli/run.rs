@@ -7,7 +7,7 @@ use clap::Args;
 use parallax::adapters::http;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::runtime::clock::HostClock;
-use parallax::runtime::snapshot::Published;
+use parallax::runtime::snapshot::Snapshots;
 use parallax::runtime::stop::Stop;
 use parallax::wiring::cluster::ClusterRun;
 use parallax::wiring::reading;
@@ -43,7 +43,7 @@ impl Run {
             );
         };
         // First, so that who is asked to leave while it still looks for its brokers leaves in order.
-        let (published, stop) = (Published::default(), Stop::default());
+        let (published, stop) = (Snapshots::default(), Stop::default());
         // A log in a folder has one process, which weighs itself.
         let is_shared = matches!(pipeline.endpoints.log, LogEndpoint::Topic { .. });
         let told = is_shared.then(|| reading::told(pipeline.clone(), HostClock::Real));

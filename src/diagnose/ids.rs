@@ -5,7 +5,7 @@
 
 /// What tells the candidate's ids from the primary's.
 pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Option<String> {
-    let (ours, theirs) = (Look::of(primary)?, Look::of(candidate)?);
+    let (ours, theirs) = (IdShape::of(primary)?, IdShape::of(candidate)?);
     let quoted = |text: &str| format!("`{}`", text.chars().take(24).collect::<String>());
     let ends = [("begin", &ours.prefix, &theirs.prefix), ("end", &ours.suffix, &theirs.suffix)];
     if let Some((word, ours, theirs)) = ends.into_iter().find(|(_, ours, theirs)| ours != theirs) {
@@ -19,7 +19,7 @@ pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Op
     if theirs.case != ours.case {
         return Some("one side writes capitals, the other doesn't".to_owned());
     }
-    let length = |look: &Look| format!("{} to {}", look.length.0, look.length.1);
+    let length = |look: &IdShape| format!("{} to {}", look.length.0, look.length.1);
     (theirs.length != ours.length).then(|| {
         format!(
             "those of the primary have {} characters, those of {name} {}",
@@ -30,7 +30,7 @@ pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Op
 }
 
 #[derive(PartialEq, Eq)]
-struct Look {
+struct IdShape {
     prefix: String,
     suffix: String,
     dashes: bool,
@@ -38,7 +38,7 @@ struct Look {
     length: (usize, usize),
 }
 
-impl Look {
+impl IdShape {
     fn of(ids: &[&str]) -> Option<Self> {
         let first: Vec<char> = ids.first()?.chars().collect();
         let (mut prefix, mut suffix) = (first.len(), first.len());

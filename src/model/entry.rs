@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bucket::{Buckets, Unreadable};
 use super::cluster::ClusterSize;
-use super::loss::{Lack, Loss};
+use super::loss::{GapMark, Loss};
 use super::resume::ResumePoint;
 use super::spec::RulesSpec;
 use super::tally::{Segment, Tally};
@@ -235,7 +235,7 @@ fn merge_tallies(into: &mut BTreeMap<Segment, Tally>, from: &BTreeMap<Segment, T
 
 /// Panes of one comparison that can no longer change, and how to go on from here.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Closed {
+pub struct Checkpoint {
     /// Which candidate.
     pub comparison: u8,
     /// Everything before this time is closed.
@@ -430,14 +430,14 @@ pub enum Entry {
     /// A second of vitals.
     Vitals(Vitals),
     /// Panes closed.
-    Closed(Closed),
+    Checkpoint(Checkpoint),
     /// Records are gone, and that was accepted.
     Lost(Loss),
     /// Panes may lack them.
-    Lacks(Lack),
+    GapMarks(GapMark),
     /// A comparison's last word again, so that a log that forgets what is old keeps it. All that was written
     /// before it had been read back: nothing further back is needed. No pane is in it.
-    Repeated(Closed),
+    Repeated(Checkpoint),
     /// Where to re-read what the next closed panes, or the next repeated word, came from.
     Feeds(FeedPoints),
     /// By which times this owner goes.
@@ -447,14 +447,14 @@ pub enum Entry {
 impl Entry {
     /// A comparison's word on how far it is closed, and how to go on from there.
     #[must_use]
-    pub const fn word(&self) -> Option<&Closed> {
+    pub const fn word(&self) -> Option<&Checkpoint> {
         match self {
-            Self::Closed(closed) | Self::Repeated(closed) => Some(closed),
+            Self::Checkpoint(closed) | Self::Repeated(closed) => Some(closed),
             Self::Claim { .. }
             | Self::Fact(_)
             | Self::Vitals(_)
             | Self::Lost(_)
-            | Self::Lacks(_)
+            | Self::GapMarks(_)
             | Self::Feeds(_)
             | Self::Times(_) => None,
         }
@@ -472,7 +472,7 @@ impl Entry {
 
 /// One entry of the evaluator's log.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub enum Weighing {
+pub enum EvaluatorEntry {
     /// A new owner begins.
     Claim {
         /// See `Entry::Claim`.
@@ -521,10 +521,10 @@ pub enum Weighing {
     },
     /// Tasks go by these times, if their revision is the highest so far; the first one says how it was from
     /// the beginning.
-    Retimes(Times),
+    TempoChange(Times),
 }
 
-impl Weighing {
+impl EvaluatorEntry {
     /// Whether it says what is weighed next, or under which rules and times.
     #[must_use]
     pub const fn is_command(&self) -> bool {
@@ -533,7 +533,7 @@ impl Weighing {
             | Self::Panes { .. }
             | Self::Change(_)
             | Self::Asks { .. }
-            | Self::Retimes(_) => true,
+            | Self::TempoChange(_) => true,
             Self::Claim { .. } | Self::Sent { .. } | Self::State { .. } => false,
         }
     }
@@ -551,7 +551,7 @@ impl Weighing {
     #[must_use]
     pub const fn times(&self) -> Option<&Times> {
         match self {
-            Self::Retimes(times) => Some(times),
+            Self::TempoChange(times) => Some(times),
             _ => None,
         }
     }

@@ -34,7 +34,7 @@ pub struct Loss {
 /// Which panes of a comparison may lack records that were lost: known once something behind the loss has
 /// moved time, and written down before a pane is closed that depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Lack {
+pub struct GapMark {
     /// Which candidate.
     pub comparison: u8,
     /// Which input of the task lost records.
@@ -62,14 +62,14 @@ impl Loss {
 
 /// Up to when panes of a comparison may lack records of one input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Lacks {
+pub struct GapMarks {
     /// Before this time they may.
     pub to: EventTime,
     /// And all that follow, until something at or behind this offset moves time.
     pub until: Option<i64>,
 }
 
-impl Lacks {
+impl GapMarks {
     /// Takes a loss of the comparison.
     pub const fn begin(&mut self, loss: &Loss) {
         self.until = Some(loss.until);

@@ -22,11 +22,11 @@ const LEAST: f64 = 0.01;
 
 /// The chance of a false alarm that was given out so far, by rollout (model version) and action.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Ledger {
+pub struct ErrorBudget {
     spent: BTreeMap<String, BTreeMap<Action, f64>>,
 }
 
-impl Ledger {
+impl ErrorBudget {
     /// The rollout that had no name is this version's.
     pub fn name(&mut self, version: &str) {
         let unnamed = self.spent.get("").cloned().unwrap_or_default();
@@ -57,11 +57,11 @@ struct Place {
 /// All watches of a pipeline: those of `going_on` as they are, and for every other place one that begins.
 /// `versions` are the rollouts on vitals and on panes.
 #[must_use]
-pub fn deal(
+pub fn allot(
     spec: &PipelineSpec,
     mut going_on: Vec<Watch>,
     versions: [&str; 2],
-    ledger: &mut Ledger,
+    budget: &mut ErrorBudget,
 ) -> Vec<Watch> {
     let mut places = Vec::new();
     for (rule, of) in spec.rules.iter().enumerate() {
@@ -77,7 +77,7 @@ pub fn deal(
             let rule = &spec.rules[place.rule];
             rule.action == action && !rule.observed
         };
-        deal_action(spec, action, places.iter_mut().filter(of_action).collect(), versions, ledger);
+        allot_action(spec, action, places.iter_mut().filter(of_action).collect(), versions, budget);
     }
     // What only observes has no error to state.
     let whole = Shares { chance: 1.0, interval: 1.0 };
@@ -87,12 +87,12 @@ pub fn deal(
     places.into_iter().filter_map(watch).collect()
 }
 
-fn deal_action(
+fn allot_action(
     spec: &PipelineSpec,
     action: Action,
     mut places: Vec<&mut Place>,
     versions: [&str; 2],
-    ledger: &mut Ledger,
+    budget: &mut ErrorBudget,
 ) {
     let all = places.len();
     let fresh = |places: &[&mut Place]| places.iter().filter(|p| p.watch.is_none()).count();
@@ -112,9 +112,9 @@ fn deal_action(
     for version in BTreeSet::from(versions) {
         let here = |place: &Place| version_of(place.basis) == version;
         let count = places.iter().zip(&begins).filter(|(p, begins)| **begins && here(p)).count();
-        let free = 1.0 - ledger.of_action(version, action) / spec.certainty.per_rollout;
+        let free = 1.0 - budget.of_action(version, action) / spec.certainty.per_rollout;
         let chance = if free < LEAST { 0.0 } else { part(free, count, all) };
-        ledger.add(version, action, chance * count_of(count) * spec.certainty.per_rollout);
+        budget.add(version, action, chance * count_of(count) * spec.certainty.per_rollout);
         for (place, _) in places.iter_mut().zip(&begins).filter(|(p, begins)| **begins && here(p)) {
             place.watch = Watch::new(spec, place.rule, place.basis, Shares { chance, interval });
         }

@@ -51,12 +51,12 @@ impl Word<'_> {
     }
 }
 
-struct Words<'t> {
+struct Tokens<'t> {
     text: &'t str,
     words: std::vec::IntoIter<Word<'t>>,
 }
 
-impl<'t> Words<'t> {
+impl<'t> Tokens<'t> {
     fn new(text: &'t str) -> Self {
         let words: Vec<Word<'t>> = text
             .split_whitespace()
@@ -92,7 +92,7 @@ impl<'t> Words<'t> {
 /// # Errors
 /// What is wrong, where, and how to mend it.
 pub fn parse(text: &str, action: Action) -> Result<Rule, RuleError> {
-    let mut words = Words::new(text);
+    let mut words = Tokens::new(text);
     let observed = words.take("observed:");
     let name = words.next("a metric, such as `error_rate`")?;
     let metric = metric(name)?;
@@ -223,7 +223,7 @@ fn direction(metric: Metric, op: Op, action: Action, word: Word<'_>) -> Result<(
     Err(word.error(message, format!("write `{} {turned} …`", metric.name())))
 }
 
-fn value(metric: Metric, words: &mut Words<'_>) -> Result<(f64, bool), RuleError> {
+fn value(metric: Metric, words: &mut Tokens<'_>) -> Result<(f64, bool), RuleError> {
     let word = words.next("a value, such as `5%`")?;
     if let Some(factor) = word.text.strip_suffix('x').and_then(number) {
         let stands_alone = words.peek().is_none_or(|next| next.text != "primary");
@@ -266,14 +266,14 @@ fn value(metric: Metric, words: &mut Words<'_>) -> Result<(f64, bool), RuleError
     }
 }
 
-fn held_for(words: &mut Words<'_>) -> Result<Span, RuleError> {
+fn held_for(words: &mut Tokens<'_>) -> Result<Span, RuleError> {
     let word = words.next("a duration, such as `5m`")?;
     duration(word.text).filter(|span| 0 < span.us()).ok_or_else(|| {
         word.error(format!("`{}` isn't a duration", word.text), "write `90s`, `5m` or `1h`")
     })
 }
 
-fn segment(words: &mut Words<'_>) -> Result<Segment, RuleError> {
+fn segment(words: &mut Tokens<'_>) -> Result<Segment, RuleError> {
     let word = words.next("a segment, such as `country=BR`")?;
     match word.text.split_once('=') {
         Some((dimension, value)) if !dimension.is_empty() && !value.is_empty() => {

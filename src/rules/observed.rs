@@ -24,11 +24,11 @@ pub(super) struct Observed {
     limit: f64,
     span: Span,
     begun: Option<EventTime>,
-    looks: VecDeque<Look>,
+    looks: VecDeque<SeenShare>,
 }
 
 /// From, to, and what was seen: a share, and which pairs moved.
-type Look = (EventTime, EventTime, Share, BTreeMap<Flip, u64>);
+type SeenShare = (EventTime, EventTime, Share, BTreeMap<Flip, u64>);
 
 /// A limit that is crossed.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -68,7 +68,7 @@ impl Observed {
         self.begun.get_or_insert(from);
         self.looks.push_back((from, to, share, moved));
         let begins = to.minus(self.span);
-        let is_past = |look: &Look| look.1 <= begins;
+        let is_past = |look: &SeenShare| look.1 <= begins;
         while LOOKS < self.looks.len() || self.looks.front().is_some_and(is_past) {
             self.looks.pop_front();
         }
@@ -90,7 +90,7 @@ impl Observed {
             return None;
         }
         // The whole is no further from the limit than the furthest of its parts, so there is one.
-        let is_beyond = |(_, _, share, moved): &&Look| {
+        let is_beyond = |(_, _, share, moved): &&SeenShare| {
             point(*share, moved).is_some_and(|point| self.limit < point)
         };
         let beyond = self.looks.iter().find(is_beyond).unwrap_or(first);

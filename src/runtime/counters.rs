@@ -50,7 +50,7 @@ impl Counters {
     pub fn entry(&mut self, entry: &Entry) {
         match entry {
             Entry::Claim { .. }
-            | Entry::Lacks(_)
+            | Entry::GapMarks(_)
             | Entry::Repeated(_)
             | Entry::Feeds(_)
             | Entry::Times(_) => {}
@@ -60,7 +60,7 @@ impl Counters {
                 self.losses += 1;
                 self.lost_records += u64::try_from(loss.to - loss.from).unwrap_or(0);
             }
-            Entry::Closed(closed) => {
+            Entry::Checkpoint(closed) => {
                 self.panes += closed.panes.len() as u64;
                 let (primary, candidate) = self.buckets.entry(closed.comparison).or_default();
                 for pane in &closed.panes {

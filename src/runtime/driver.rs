@@ -13,22 +13,22 @@ use anyhow::Result;
 
 use crate::engine::evaluator::{self, Evaluator};
 use crate::engine::{self, Task};
-use crate::model::entry::{Vitals, Weighing};
+use crate::model::entry::{EvaluatorEntry, Vitals};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use crate::runtime::clock::idle;
 use crate::runtime::counters::Counters;
-use crate::runtime::evaluator_host::Seat;
+use crate::runtime::evaluator_host::EvaluatorHost;
 use crate::runtime::source::Gap;
 use crate::runtime::task_host::Tasks;
 
 pub use crate::runtime::ports::{
-    Change, Group, Hands, LetterSink, Observer, OtherConfiguration, Owner, Patience, SignalSink,
-    Tables,
+    Change, Group, LetterSink, Observer, OtherConfiguration, Owner, Ports, ShutdownLimits,
+    SignalSink, Tables,
 };
-pub use crate::runtime::task_host::{Begun, Behind, Holding};
-pub use crate::runtime::tempo_ack::Tells;
+pub use crate::runtime::task_host::{Begun, CatchUpCursor, Holding};
+pub use crate::runtime::tempo_ack::TempoAck;
 
 /// While leaving, what the control topic refused is sent again so many times.
 const SENT_AGAIN: u32 = 20;
@@ -42,7 +42,7 @@ pub struct Driver {
     /// What is counted for people.
     pub counters: Counters,
     tasks: Tasks,
-    seat: Seat,
+    evaluator_host: EvaluatorHost,
     tables: Box<dyn Tables>,
     letters: Box<dyn LetterSink>,
     observers: Vec<Box<dyn Observer>>,
@@ -52,17 +52,23 @@ pub struct Driver {
     away: bool,
     /// What is last in the log is said again after so long.
     heartbeat: Option<Span>,
-    patience: Patience,
+    limits: ShutdownLimits,
 }
 
 impl Driver {
     /// An engine that owns nothing yet.
     #[must_use]
-    pub fn new(spec: Arc<PipelineSpec>, partitions: u32, hands: Hands) -> Self {
-        let Hands { tasks_log, evaluator_log, tables, signals, letters, nonce, patience } = hands;
+    pub fn new(spec: Arc<PipelineSpec>, partitions: u32, ports: Ports) -> Self {
+        let Ports { tasks_log, evaluator_log, tables, signals, letters, nonce, limits } = ports;
         Self {
             tasks: Tasks::new(Arc::clone(&spec), tasks_log, nonce),
-            seat: Seat::new(Arc::clone(&spec), partitions, evaluator_log, signals, nonce),
+            evaluator_host: EvaluatorHost::new(
+                Arc::clone(&spec),
+                partitions,
+                evaluator_log,
+                signals,
+                nonce,
+            ),
             spec,
             partitions,
             counters: Counters::default(),
@@ -72,7 +78,7 @@ impl Driver {
             bounded: false,
             away: false,
             heartbeat: None,
-            patience,
+            limits,
         }
     }
 
@@ -96,7 +102,7 @@ impl Driver {
     pub fn claim(&mut self, partition: u32) -> Result<()> {
         self.tasks.claim(partition)?;
         if partition == 0 {
-            self.seat.claim()?;
+            self.evaluator_host.claim()?;
         }
         Ok(())
     }
@@ -105,7 +111,7 @@ impl Driver {
     pub fn release(&mut self, partition: u32) {
         self.tasks.release(partition);
         if partition == 0 {
-            self.seat.release();
+            self.evaluator_host.release();
         }
     }
 
@@ -120,12 +126,12 @@ impl Driver {
     /// have won one each; who lost either lets both go.
     pub fn take_superseded(&mut self) -> Vec<u32> {
         let mut superseded = std::mem::take(&mut self.tasks.superseded);
-        if self.seat.take_superseded() && !superseded.contains(&0) {
+        if self.evaluator_host.take_superseded() && !superseded.contains(&0) {
             self.tasks.release(0);
             superseded.push(0);
         }
         if superseded.contains(&0) {
-            self.seat.release();
+            self.evaluator_host.release();
         }
         superseded
     }
@@ -133,7 +139,7 @@ impl Driver {
     /// Everything that was claimed has begun, and the evaluator leads if it is here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.tasks.all_begun() && self.seat.is_settled()
+        self.tasks.all_begun() && self.evaluator_host.is_settled()
     }
 
     /// Whether tasks are about to go by other times: what they hold isn't to be left to them.
@@ -145,7 +151,7 @@ impl Driver {
     /// What came before in the log isn't needed any more.
     pub fn forget_history(&mut self) {
         self.tasks.forget_history();
-        self.seat.forget_history();
+        self.evaluator_host.forget_history();
     }
 
     /// Partitions that are held here, and how.
@@ -233,7 +239,7 @@ impl Driver {
     }
 
     /// The second cursor of a task, and the first, beyond which it doesn't read.
-    pub fn behind_mut(&mut self, partition: u32) -> Option<(&mut Behind, &Task)> {
+    pub fn behind_mut(&mut self, partition: u32) -> Option<(&mut CatchUpCursor, &Task)> {
         self.tasks.holdings.get_mut(&partition)?.behind_mut()
     }
 
@@ -245,19 +251,19 @@ impl Driver {
     /// The evaluator, if it is here and knows all that was weighed.
     #[must_use]
     pub fn evaluator(&self) -> Option<&Evaluator> {
-        self.seat.leader()
+        self.evaluator_host.leader()
     }
 
     /// The evaluator's epoch, if it is here.
     #[must_use]
     pub fn evaluator_epoch(&self) -> Option<u64> {
-        self.seat.epoch()
+        self.evaluator_host.epoch()
     }
 
     /// Bytes appended to the log by this process.
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
-        self.tasks.written() + self.seat.written()
+        self.tasks.written() + self.evaluator_host.written()
     }
 
     /// A second is over: vitals are flushed, written down and weighed.
@@ -269,14 +275,15 @@ impl Driver {
             task.handle(engine::Input::Tick { now });
         }
         self.settle()?;
-        self.seat.handle(evaluator::Input::Cut { at: now, patient: self.bounded || self.away });
+        self.evaluator_host
+            .handle(evaluator::Input::Cut { at: now, patient: self.bounded || self.away });
         if let Some(every) = self.heartbeat {
             let before = now.minus(every);
             self.tasks.repeat(before);
-            self.seat.handle(evaluator::Input::Repeat { before });
+            self.evaluator_host.handle(evaluator::Input::Repeat { before });
         }
-        self.seat.repeat_overtaken(&mut self.counters);
-        self.seat.send();
+        self.evaluator_host.repeat_overtaken(&mut self.counters);
+        self.evaluator_host.send();
         self.settle()
     }
 
@@ -317,7 +324,7 @@ impl Driver {
     /// # Errors
     /// What the world refused.
     pub fn finish_weighing(&mut self, last: EventTime) -> Result<()> {
-        self.seat.handle(evaluator::Input::Cut { at: last, patient: true });
+        self.evaluator_host.handle(evaluator::Input::Cut { at: last, patient: true });
         self.drain()?;
         self.end(true)
     }
@@ -331,7 +338,7 @@ impl Driver {
     /// Whether the evaluator, if it is here, has read so much of the tasks' streams.
     #[must_use]
     pub fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
-        self.seat.has_read(streams)
+        self.evaluator_host.has_read(streams)
     }
 
     /// Nothing more comes; at the end of `bounded` inputs open windows are reported as they are.
@@ -340,7 +347,7 @@ impl Driver {
     /// What the world refused.
     pub fn end(&mut self, bounded: bool) -> Result<()> {
         if bounded {
-            self.seat.handle(evaluator::Input::End);
+            self.evaluator_host.handle(evaluator::Input::End);
         }
         self.flush()
     }
@@ -354,7 +361,7 @@ impl Driver {
             task.handle(engine::Input::Flush);
         }
         self.drain()?;
-        self.seat.handle(evaluator::Input::Flush);
+        self.evaluator_host.handle(evaluator::Input::Flush);
         self.drain()
     }
 
@@ -364,15 +371,15 @@ impl Driver {
         for task in self.tasks.running() {
             task.follow();
         }
-        self.seat.repeat();
+        self.evaluator_host.repeat();
     }
 
     /// Weighs what an earlier run weighed.
     ///
     /// # Errors
     /// What the world refused.
-    pub fn weigh(&mut self, entry: &Weighing) -> Result<()> {
-        self.seat.handle(evaluator::Input::Logged(entry));
+    pub fn weigh(&mut self, entry: &EvaluatorEntry) -> Result<()> {
+        self.evaluator_host.handle(evaluator::Input::Logged(entry));
         self.settle()
     }
 
@@ -403,13 +410,13 @@ impl Driver {
     /// # Errors
     /// What the world refused.
     pub fn settle(&mut self) -> Result<()> {
-        let Self { tasks, seat, tables, letters, observers, counters, .. } = self;
+        let Self { tasks, evaluator_host, tables, letters, observers, counters, .. } = self;
         let (tables, letters) = (tables.as_mut(), letters.as_mut());
         loop {
             let mut moved = tasks.carry_out(tables, letters, counters)?;
             moved |= tasks.read_back(tables, counters)?;
-            moved |= seat.carry_out(tables, observers, counters)?;
-            moved |= seat.read_back(tables, counters)?;
+            moved |= evaluator_host.carry_out(tables, observers, counters)?;
+            moved |= evaluator_host.read_back(tables, counters)?;
             if !moved {
                 return Ok(());
             }
@@ -420,15 +427,15 @@ impl Driver {
     /// control topic doesn't take is done again by whoever goes on. The evaluator reads the tasks' streams
     /// by itself, and may be later than they are.
     fn drain(&mut self) -> Result<()> {
-        let Patience { looks, pause } = self.patience;
+        let ShutdownLimits { looks, pause } = self.limits;
         for look in 0..looks {
             self.settle()?;
-            let is_read = self.seat.has_read(&self.tasks.read_to);
-            if self.tasks.in_flight() == 0 && self.seat.in_flight() == 0 && is_read {
+            let is_read = self.evaluator_host.has_read(&self.tasks.read_to);
+            if self.tasks.in_flight() == 0 && self.evaluator_host.in_flight() == 0 && is_read {
                 return Ok(());
             }
             if look % (looks / SENT_AGAIN).max(1) == 0 {
-                self.seat.send();
+                self.evaluator_host.send();
             }
             idle(pause);
         }

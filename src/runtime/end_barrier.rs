@@ -11,7 +11,7 @@ use crate::model::time::EventTime;
 
 /// One worker's place in it.
 #[derive(Clone, Debug)]
-pub struct Meeting {
+pub struct EndBarrier {
     met: Arc<Mutex<Vec<Met>>>,
     worker: usize,
 }
@@ -25,7 +25,7 @@ struct Met {
     written: Option<BTreeMap<u32, u64>>,
 }
 
-impl Meeting {
+impl EndBarrier {
     /// A place for each of so many workers.
     #[must_use]
     pub fn of(workers: usize) -> Vec<Self> {

@@ -13,7 +13,7 @@ use super::task_host::check_writer;
 use crate::decide::format;
 use crate::engine::Epoch;
 use crate::engine::evaluator::{self, Effect, Evaluator, First};
-use crate::model::entry::{TableFile, Weighing};
+use crate::model::entry::{EvaluatorEntry, TableFile};
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
@@ -27,13 +27,13 @@ use crate::runtime::ports::{
 const TAIL: u64 = 16_384;
 
 /// The evaluator, its log and its sink.
-pub(super) struct Seat {
+pub(super) struct EvaluatorHost {
     spec: Arc<PipelineSpec>,
     partitions: u32,
     log: Box<dyn Log>,
     signals: Box<dyn SignalSink>,
     nonce: u64,
-    state: State,
+    state: Role,
     in_flight: InFlight,
     /// Up to where the tasks' streams were read, while it is here.
     read_to: BTreeMap<u32, u64>,
@@ -43,7 +43,7 @@ pub(super) struct Seat {
     superseded: bool,
 }
 
-enum State {
+enum Role {
     /// Somebody else's.
     Empty,
     /// The log is read up to the claim that was appended.
@@ -52,24 +52,24 @@ enum State {
     Follows {
         evaluator: Box<Evaluator>,
         epoch: u64,
-        pending: VecDeque<Weighing>,
+        pending: VecDeque<EvaluatorEntry>,
         tasks: Vec<Epoch>,
     },
     /// It decides.
     Leads { evaluator: Box<Evaluator>, epoch: u64, tasks: Vec<Epoch> },
 }
 
-impl State {
+impl Role {
     /// What a whole state is: who wrote it, its bytes, and the files that it names.
-    fn last(of: Option<&(u64, Arc<Weighing>)>) -> Option<(u64, &[u8], &[TableFile])> {
+    fn last(of: Option<&(u64, Arc<EvaluatorEntry>)>) -> Option<(u64, &[u8], &[TableFile])> {
         match of.map(|(epoch, weighing)| (*epoch, weighing.as_ref()))? {
-            (epoch, Weighing::State { bytes, files }) => Some((epoch, bytes, files)),
+            (epoch, EvaluatorEntry::State { bytes, files }) => Some((epoch, bytes, files)),
             _ => None,
         }
     }
 }
 
-impl Seat {
+impl EvaluatorHost {
     pub(super) fn new(
         spec: Arc<PipelineSpec>,
         partitions: u32,
@@ -83,7 +83,7 @@ impl Seat {
             log,
             signals,
             nonce,
-            state: State::Empty,
+            state: Role::Empty,
             in_flight: InFlight::new(),
             read_to: BTreeMap::new(),
             unsent: VecDeque::new(),
@@ -102,14 +102,14 @@ impl Seat {
         self.nonce = self.nonce.wrapping_add(1);
         let (nonce, config) = (self.nonce, self.spec.tasks_hash);
         let whole = self.log.read(Stream::Evaluator, Begin::Tail(TAIL))?;
-        let claim = Body::Evaluator(Arc::new(Weighing::Claim { nonce, config }));
+        let claim = Body::Evaluator(Arc::new(EvaluatorEntry::Claim { nonce, config }));
         self.log.append(Stream::Evaluator, 0, claim)?;
-        self.state = State::Claimed { nonce, frames: Vec::new(), tail: TAIL, whole };
+        self.state = Role::Claimed { nonce, frames: Vec::new(), tail: TAIL, whole };
         Ok(())
     }
 
     pub(super) fn release(&mut self) {
-        self.state = State::Empty;
+        self.state = Role::Empty;
         self.in_flight.clear();
         self.read_to.clear();
         self.unsent.clear();
@@ -125,20 +125,20 @@ impl Seat {
     }
 
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.state, State::Empty | State::Leads { .. })
+        matches!(self.state, Role::Empty | Role::Leads { .. })
     }
 
     pub(super) fn leader(&self) -> Option<&Evaluator> {
         match &self.state {
-            State::Leads { evaluator, .. } => Some(evaluator),
-            State::Empty | State::Claimed { .. } | State::Follows { .. } => None,
+            Role::Leads { evaluator, .. } => Some(evaluator),
+            Role::Empty | Role::Claimed { .. } | Role::Follows { .. } => None,
         }
     }
 
     pub(super) fn epoch(&self) -> Option<u64> {
         match &self.state {
-            State::Leads { epoch, .. } | State::Follows { epoch, .. } => Some(*epoch),
-            State::Empty | State::Claimed { .. } => None,
+            Role::Leads { epoch, .. } | Role::Follows { epoch, .. } => Some(*epoch),
+            Role::Empty | Role::Claimed { .. } => None,
         }
     }
 
@@ -158,13 +158,13 @@ impl Seat {
 
     /// Tells the leading evaluator what happened.
     pub(super) fn handle(&mut self, input: evaluator::Input<'_>) {
-        if let State::Leads { evaluator, .. } = &mut self.state {
+        if let Role::Leads { evaluator, .. } = &mut self.state {
             evaluator.handle(input);
         }
     }
 
     pub(super) fn repeat(&mut self) {
-        if let State::Leads { evaluator, .. } = &mut self.state {
+        if let Role::Leads { evaluator, .. } = &mut self.state {
             evaluator.repeat();
         }
     }
@@ -176,7 +176,7 @@ impl Seat {
         observers: &mut [Box<dyn Observer>],
         counters: &mut Counters,
     ) -> Result<bool> {
-        let (State::Leads { evaluator, epoch, .. } | State::Follows { evaluator, epoch, .. }) =
+        let (Role::Leads { evaluator, epoch, .. } | Role::Follows { evaluator, epoch, .. }) =
             &mut self.state
         else {
             return Ok(false);
@@ -216,7 +216,7 @@ impl Seat {
     /// Sends the newest signal again where a lower one followed it: a superseded owner's, come late.
     /// One that is still to be sent will follow whatever is there.
     pub(super) fn repeat_overtaken(&mut self, counters: &mut Counters) {
-        let State::Leads { evaluator, .. } = &self.state else { return };
+        let Role::Leads { evaluator, .. } = &self.state else { return };
         let is_sent = |signal: &&Signal| self.unsent.iter().all(|s| s.sequence != signal.sequence);
         let newest: BTreeMap<&str, u64> = evaluator
             .newest_signals()
@@ -294,7 +294,7 @@ impl Seat {
         if let Some(at) = self.read_to.get_mut(&task) {
             *at = frame.position;
         }
-        let (State::Leads { evaluator, tasks, .. } | State::Follows { evaluator, tasks, .. }) =
+        let (Role::Leads { evaluator, tasks, .. } | Role::Follows { evaluator, tasks, .. }) =
             &mut self.state
         else {
             return;
@@ -313,13 +313,13 @@ impl Seat {
         counters: &mut Counters,
     ) -> Result<()> {
         match &mut self.state {
-            State::Empty => Ok(()),
-            State::Claimed { nonce, frames, .. } => {
+            Role::Empty => Ok(()),
+            Role::Claimed { nonce, frames, .. } => {
                 let is_ours = frame.body.claim() == Some(*nonce);
                 frames.push(frame);
                 if is_ours { self.begin(tables) } else { Ok(()) }
             }
-            State::Follows { epoch, .. } | State::Leads { epoch, .. } => {
+            Role::Follows { epoch, .. } | Role::Leads { epoch, .. } => {
                 if frame.body.claim().is_some() {
                     tracing::warn!("Another process claimed the evaluator; it ends here.");
                     self.release();
@@ -336,18 +336,18 @@ impl Seat {
                 }
                 let Body::Evaluator(entry) = &frame.body else { return Ok(()) };
                 match entry.as_ref() {
-                    Weighing::State { files, .. } => complete(files, owner, tables)?,
-                    Weighing::Change(rules) => {
+                    EvaluatorEntry::State { files, .. } => complete(files, owner, tables)?,
+                    EvaluatorEntry::Change(rules) => {
                         let (revision, rules) = (rules.revision, rules.rules.len());
                         tracing::info!(revision, rules, "From here on these rules are in force.");
                     }
-                    Weighing::Asks { revision, .. } => {
+                    EvaluatorEntry::Asks { revision, .. } => {
                         tracing::info!(
                             revision,
                             "`time` changes once all tasks have said how far they close until then."
                         );
                     }
-                    Weighing::Retimes(times) if times.revision != 0 => {
+                    EvaluatorEntry::TempoChange(times) if times.revision != 0 => {
                         let from =
                             (EventTime::START < times.from).then(|| format::time(times.from));
                         let revision = times.revision;
@@ -367,8 +367,8 @@ impl Seat {
 
     /// The claim was read back: the last whole state is what it begins with.
     fn begin(&mut self, tables: &mut dyn Tables) -> Result<()> {
-        let State::Claimed { nonce, frames, tail, whole } =
-            std::mem::replace(&mut self.state, State::Empty)
+        let Role::Claimed { nonce, frames, tail, whole } =
+            std::mem::replace(&mut self.state, Role::Empty)
         else {
             return Ok(());
         };
@@ -379,10 +379,10 @@ impl Seat {
         };
         let weighings: Vec<_> = valid(frames).filter_map(weighing).collect();
         let last =
-            weighings.iter().rposition(|(_, w)| matches!(w.as_ref(), Weighing::State { .. }));
+            weighings.iter().rposition(|(_, w)| matches!(w.as_ref(), EvaluatorEntry::State { .. }));
         let since = last.map_or(0, |at| at + 1);
         let pending = || weighings.iter().skip(since).map(|(_, weighing)| weighing);
-        let says = State::last(last.and_then(|at| weighings.get(at)));
+        let says = Role::last(last.and_then(|at| weighings.get(at)));
         let count = self.partitions as usize;
         let first = First {
             rules: pending().find_map(|weighing| weighing.rules()),
@@ -396,12 +396,12 @@ impl Seat {
         if (last.is_none() || !says_times) && !whole {
             let tail = tail.saturating_mul(8);
             let whole = self.log.read(Stream::Evaluator, Begin::Tail(tail))?;
-            self.state = State::Claimed { nonce, frames: Vec::new(), tail, whole };
+            self.state = Role::Claimed { nonce, frames: Vec::new(), tail, whole };
             return Ok(());
         }
         if !says_times {
             check_writer(&self.spec, &weighings, |weighing| match weighing {
-                Weighing::Claim { config, .. } => Some(*config),
+                EvaluatorEntry::Claim { config, .. } => Some(*config),
                 _ => None,
             })?;
         }
@@ -424,8 +424,8 @@ impl Seat {
             tasks.push(epoch);
         }
         let pending = weighings.into_iter().skip(since).map(|(_, w)| Arc::unwrap_or_clone(w));
-        let pending = pending.filter(|w| !matches!(w, Weighing::Claim { .. })).collect();
-        self.state = State::Follows { evaluator: Box::new(evaluator), epoch, pending, tasks };
+        let pending = pending.filter(|w| !matches!(w, EvaluatorEntry::Claim { .. })).collect();
+        self.state = Role::Follows { evaluator: Box::new(evaluator), epoch, pending, tasks };
         self.catch_up()
     }
 
@@ -433,7 +433,7 @@ impl Seat {
     ///
     /// Rules of the log go before those of the pipeline file, unless the file's are newer.
     fn catch_up(&mut self) -> Result<()> {
-        let State::Follows { evaluator, pending, .. } = &mut self.state else { return Ok(()) };
+        let Role::Follows { evaluator, pending, .. } = &mut self.state else { return Ok(()) };
         while let Some(next) = pending.front() {
             if !evaluator.can_weigh(next) {
                 return Ok(());
@@ -452,11 +452,11 @@ impl Seat {
                 "The log holds newer rules and times than this pipeline file: they are in force here too."
             );
         }
-        if let State::Follows { mut evaluator, epoch, tasks, .. } =
-            std::mem::replace(&mut self.state, State::Empty)
+        if let Role::Follows { mut evaluator, epoch, tasks, .. } =
+            std::mem::replace(&mut self.state, Role::Empty)
         {
             evaluator.lead();
-            self.state = State::Leads { evaluator, epoch, tasks };
+            self.state = Role::Leads { evaluator, epoch, tasks };
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 
 use crate::engine;
-use crate::model::entry::{Entry, Fact, Heard, TimesSaid, Vitals, Weighing};
+use crate::model::entry::{Entry, EvaluatorEntry, Fact, Heard, TimesSaid, Vitals};
 use crate::model::record::Record;
 use crate::model::spec::PipelineSpec;
 use crate::runtime::driver::Driver;
@@ -33,7 +33,7 @@ pub struct Recorded {
     /// Seconds of vitals by task, in order.
     vitals: Vec<VecDeque<Vitals>>,
     /// What was weighed, in order, and where rules changed.
-    weighings: Vec<Weighing>,
+    weighings: Vec<EvaluatorEntry>,
 }
 
 impl Recorded {
@@ -60,7 +60,10 @@ impl Recorded {
                     Entry::Claim { config, .. } => claimed = Some(config),
                     Entry::Fact(fact) => of_task.push(fact),
                     Entry::Vitals(second) => seconds.push_back(second),
-                    Entry::Closed(_) | Entry::Lacks(_) | Entry::Repeated(_) | Entry::Feeds(_) => {}
+                    Entry::Checkpoint(_)
+                    | Entry::GapMarks(_)
+                    | Entry::Repeated(_)
+                    | Entry::Feeds(_) => {}
                     Entry::Times(times) => {
                         said = Some(times);
                         changes.extend((0 < times.times.revision).then_some(times.times.revision));
@@ -107,8 +110,8 @@ impl Recorded {
     /// The pipeline as it was when the recording began; rules and times that changed since change again.
     #[must_use]
     pub fn pipeline(&self, spec: &PipelineSpec) -> PipelineSpec {
-        let rules = self.weighings.iter().find_map(Weighing::rules);
-        let times = self.weighings.iter().find_map(Weighing::times);
+        let rules = self.weighings.iter().find_map(EvaluatorEntry::rules);
+        let times = self.weighings.iter().find_map(EvaluatorEntry::times);
         let began = rules.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules));
         times.map_or_else(|| began.clone(), |times| began.with_times(times))
     }

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow};
 use crate::config::Pipeline;
 use crate::engine::evaluator::{Evaluator, First, Input};
 use crate::engine::{Epoch, Task};
-use crate::model::entry::{Closed, Entry, Fact, TimesSaid, Weighing};
+use crate::model::entry::{Checkpoint, Entry, EvaluatorEntry, Fact, TimesSaid};
 use crate::model::resume::ResumePoint;
 use crate::model::signal::Signal;
 use crate::model::spec::PipelineSpec;
@@ -27,20 +27,20 @@ const TAIL: u64 = 4096;
 
 /// How a pipeline stands.
 #[derive(Debug)]
-pub struct Survey {
+pub struct Inspection {
     /// The pipeline, with the feeds of its task where its topics aren't co-partitioned.
     pub spec: Arc<PipelineSpec>,
     /// By partition.
-    pub tasks: Vec<TaskSurvey>,
+    pub tasks: Vec<TaskInspection>,
     /// Where it decides.
-    pub evaluator: EvaluatorSurvey,
+    pub evaluator: EvaluatorInspection,
     /// What somebody has to look at, in words.
     pub problems: Vec<String>,
 }
 
 /// How a stream of the log stands.
 #[derive(Debug, Default)]
-pub struct StreamSurvey {
+pub struct StreamInspection {
     /// Position of the claim in force; `None` if nobody ever claimed it.
     pub epoch: Option<u64>,
     /// Configuration that it was claimed with.
@@ -53,13 +53,13 @@ pub struct StreamSurvey {
 
 /// How a task stands.
 #[derive(Debug)]
-pub struct TaskSurvey {
+pub struct TaskInspection {
     /// Its stream.
-    pub stream: StreamSurvey,
+    pub stream: StreamInspection,
     /// By input.
-    pub inputs: Vec<InputSurvey>,
+    pub inputs: Vec<InputInspection>,
     /// By candidate.
-    pub comparisons: Vec<ComparisonSurvey>,
+    pub comparisons: Vec<ComparisonInspection>,
     /// Facts that a new owner obeys again.
     pub facts: Vec<Fact>,
     /// By which times its owner goes, if its log says.
@@ -68,7 +68,7 @@ pub struct TaskSurvey {
 
 /// How an input of a task stands.
 #[derive(Clone, Copy, Debug)]
-pub struct InputSurvey {
+pub struct InputInspection {
     /// Where a new owner begins to read.
     pub resumes_at: i64,
     /// Up to where it is known to have been read.
@@ -77,7 +77,7 @@ pub struct InputSurvey {
     pub bounds: Option<Bounds>,
 }
 
-impl InputSurvey {
+impl InputInspection {
     /// Records that a new owner reads before it stands at the end.
     #[must_use]
     pub fn horizon(&self) -> Option<u64> {
@@ -95,7 +95,7 @@ impl InputSurvey {
 
 /// How a comparison of a task stands.
 #[derive(Clone, Debug)]
-pub struct ComparisonSurvey {
+pub struct ComparisonInspection {
     /// Everything before this is closed.
     pub closed_to: EventTime,
     /// A new owner would let it wait, as its arms are too far apart.
@@ -106,9 +106,9 @@ pub struct ComparisonSurvey {
 
 /// How the evaluator stands.
 #[derive(Debug, Default)]
-pub struct EvaluatorSurvey {
+pub struct EvaluatorInspection {
     /// Its stream.
-    pub stream: StreamSurvey,
+    pub stream: StreamInspection,
     /// Position of its last whole state, and when it was written.
     pub state: Option<(u64, Option<EventTime>)>,
     /// By candidate how far it has been weighed.
@@ -121,7 +121,7 @@ pub struct EvaluatorSurvey {
     pub times: Option<serde_json::Value>,
 }
 
-impl Survey {
+impl Inspection {
     /// Looks at a pipeline's log and at what its inputs hold, if it has any that could be `asked`.
     ///
     /// # Errors
@@ -202,7 +202,7 @@ fn with_feeds(
 }
 
 /// What a task's owner did, if that is something else than this file says.
-fn does_else(spec: &PipelineSpec, task: &TaskSurvey) -> Option<u64> {
+fn does_else(spec: &PipelineSpec, task: &TaskInspection) -> Option<u64> {
     match &task.times {
         Some(said) => (said.config != spec.lasting_hash).then_some(said.config),
         None => task.stream.config.filter(|config| !spec.does_what(*config)),
@@ -210,8 +210,8 @@ fn does_else(spec: &PipelineSpec, task: &TaskSurvey) -> Option<u64> {
 }
 
 /// What of an input is gone that a new owner would read.
-fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
-    let InputSurvey { resumes_at, read_to, bounds } = input;
+fn lost(topic: &str, partition: u32, input: InputInspection) -> Option<String> {
+    let InputInspection { resumes_at, read_to, bounds } = input;
     let Bounds { first, written: end, .. } = bounds?;
     let was_read = resumes_at != 0 || read_to != 0;
     if was_read && resumes_at < first {
@@ -229,7 +229,7 @@ fn lost(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
     })
 }
 
-fn hidden(topic: &str, partition: u32, input: InputSurvey) -> Option<String> {
+fn hidden(topic: &str, partition: u32, input: InputInspection) -> Option<String> {
     let Bounds { end, written, .. } = input.bounds?;
     (end < written).then(|| {
         format!(
@@ -246,22 +246,22 @@ fn told(frame: &LogFrame) -> Option<EventTime> {
             Entry::Vitals(vitals) => Some(vitals.at),
             Entry::Fact(fact) => (!fact.end).then_some(fact.confirmed),
             Entry::Claim { .. }
-            | Entry::Closed(_)
+            | Entry::Checkpoint(_)
             | Entry::Lost(_)
-            | Entry::Lacks(_)
+            | Entry::GapMarks(_)
             | Entry::Repeated(_)
             | Entry::Feeds(_)
             | Entry::Times(_) => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::Cut { at, .. } => Some(*at),
-            Weighing::Claim { .. }
-            | Weighing::Panes { .. }
-            | Weighing::Sent { .. }
-            | Weighing::State { .. }
-            | Weighing::Change(_)
-            | Weighing::Asks { .. }
-            | Weighing::Retimes(_) => None,
+            EvaluatorEntry::Cut { at, .. } => Some(*at),
+            EvaluatorEntry::Claim { .. }
+            | EvaluatorEntry::Panes { .. }
+            | EvaluatorEntry::Sent { .. }
+            | EvaluatorEntry::State { .. }
+            | EvaluatorEntry::Change(_)
+            | EvaluatorEntry::Asks { .. }
+            | EvaluatorEntry::TempoChange(_) => None,
         },
     };
     // Before its first second an owner knows no time.
@@ -275,7 +275,7 @@ fn config(frame: &LogFrame) -> Option<u64> {
             _ => None,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::Claim { config, .. } => Some(*config),
+            EvaluatorEntry::Claim { config, .. } => Some(*config),
             _ => None,
         },
     }
@@ -286,8 +286,8 @@ fn stream(
     look: &mut dyn LogReader,
     stream: Stream,
     frames: &[LogFrame],
-) -> Result<StreamSurvey, LogError> {
-    let Some(last) = frames.last() else { return Ok(StreamSurvey::default()) };
+) -> Result<StreamInspection, LogError> {
+    let Some(last) = frames.last() else { return Ok(StreamInspection::default()) };
     let epoch = last.epoch;
     let claim = match frames.iter().find(|frame| frame.position == epoch) {
         Some(claim) => Some(claim.clone()),
@@ -301,7 +301,7 @@ fn stream(
     let first_told = || frames.iter().filter(|f| f.epoch == epoch).find_map(told);
     let is_whole = frames.first().is_some_and(|first| first.position <= epoch);
     let claimed = claim.as_ref().and_then(told);
-    Ok(StreamSurvey {
+    Ok(StreamInspection {
         epoch: Some(epoch),
         config: claim.as_ref().and_then(config),
         claimed: claimed.or_else(|| if is_whole { first_told() } else { None }),
@@ -326,7 +326,7 @@ fn tail(
     }
 }
 
-fn closed(frame: &LogFrame) -> Option<&Closed> {
+fn closed(frame: &LogFrame) -> Option<&Checkpoint> {
     frame.entry()?.word()
 }
 
@@ -339,7 +339,7 @@ fn task(
     spec: &Arc<PipelineSpec>,
     look: &mut dyn LogReader,
     partition: u32,
-) -> Result<TaskSurvey, LogError> {
+) -> Result<TaskInspection, LogError> {
     let of = Stream::Task(partition);
     let tells_all = |frames: &[LogFrame]| {
         let told: BTreeSet<u8> = frames.iter().filter_map(closed).map(|c| c.comparison).collect();
@@ -353,15 +353,15 @@ fn task(
         in_place.flat_map(|closed| closed.files.iter().map(|f| f.name.clone())).collect();
     let entries = frames.iter().filter_map(LogFrame::entry);
     let task = Task::recover(Arc::clone(spec), partition, entries, &in_place);
-    let mut inputs: Vec<InputSurvey> = (0..task.inputs())
+    let mut inputs: Vec<InputInspection> = (0..task.inputs())
         .map(|input| task.position(input))
-        .map(|resumes_at| InputSurvey { resumes_at, read_to: resumes_at, bounds: None })
+        .map(|resumes_at| InputInspection { resumes_at, read_to: resumes_at, bounds: None })
         .collect();
     for (input, to) in task.horizons() {
         inputs[input].read_to = inputs[input].read_to.max(to);
     }
     let parked: BTreeSet<u8> = task.parked().collect();
-    let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| ComparisonSurvey {
+    let comparisons = (0_u8..).zip(&spec.candidates).map(|(number, _)| ComparisonInspection {
         closed_to: task.closed_to(usize::from(number)),
         parked: parked.contains(&number),
         resume: last(number).map(|closed| match spec.feeds.is_routed() {
@@ -372,7 +372,7 @@ fn task(
     let comparisons = comparisons.collect();
     let facts = task.facts().collect();
     let times = frames.iter().rev().find_map(times);
-    Ok(TaskSurvey { stream: stream(look, of, &frames)?, inputs, comparisons, facts, times })
+    Ok(TaskInspection { stream: stream(look, of, &frames)?, inputs, comparisons, facts, times })
 }
 
 /// How the evaluator stands: its next owner weighs again what was weighed since its last whole state.
@@ -380,14 +380,14 @@ fn evaluator(
     spec: &Arc<PipelineSpec>,
     look: &mut dyn LogReader,
     problems: &mut Vec<String>,
-) -> Result<EvaluatorSurvey, LogError> {
+) -> Result<EvaluatorInspection, LogError> {
     let frames = evaluators(look)?;
     let at = frames.iter().rposition(|frame| state(frame).is_some());
     let told_before = |at: usize| frames.iter().take(at + 1).rev().find_map(told);
-    let mut survey = EvaluatorSurvey {
+    let mut survey = EvaluatorInspection {
         stream: stream(look, Stream::Evaluator, &frames)?,
         state: at.map(|at| (frames[at].position, told_before(at))),
-        ..EvaluatorSurvey::default()
+        ..EvaluatorInspection::default()
     };
     match weigh_again(spec, look, &frames) {
         Ok(evaluator) => {
@@ -406,7 +406,7 @@ fn evaluator(
 fn state(frame: &LogFrame) -> Option<&[u8]> {
     match &frame.body {
         Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::State { bytes, .. } => Some(bytes),
+            EvaluatorEntry::State { bytes, .. } => Some(bytes),
             _ => None,
         },
         Body::Task(_) => None,

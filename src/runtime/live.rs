@@ -19,8 +19,8 @@ use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::runtime::clock::{HostClock, idle, monotonic};
 use crate::runtime::driver::{Begun, Change, Driver, Group};
-use crate::runtime::end_barrier::Meeting;
-use crate::runtime::snapshot::{Published, Snapshot};
+use crate::runtime::end_barrier::EndBarrier;
+use crate::runtime::snapshot::{Snapshot, Snapshots};
 use crate::runtime::source::Source;
 use crate::runtime::stop::Stop;
 use crate::runtime::tempo_change;
@@ -52,13 +52,13 @@ pub struct Live<'a> {
     /// Where records come from.
     pub source: &'a mut dyn Source,
     /// Who says what is ours.
-    pub share: Share,
+    pub share: TaskShare,
     /// The host's clock.
     pub clock: HostClock,
     /// Asked to leave?
     pub stop: Stop,
     /// What can be read over HTTP.
-    pub published: Published,
+    pub published: Snapshots,
     /// Where a bounded run ends.
     pub until: Option<Until>,
     /// Opens the inputs a second time, for parked comparisons.
@@ -66,7 +66,7 @@ pub struct Live<'a> {
 }
 
 /// Which tasks are a worker's.
-pub enum Share {
+pub enum TaskShare {
     /// Those that the group hands out.
     Group(Box<dyn Group>),
     /// These.
@@ -78,7 +78,7 @@ pub struct Until {
     /// Ends found at the start, by task and input.
     pub ends: Vec<Vec<i64>>,
     /// Where its workers wait for each other.
-    pub meeting: Meeting,
+    pub barrier: EndBarrier,
 }
 
 /// What the loop remembers from round to round.
@@ -149,7 +149,7 @@ impl Live<'_> {
         if self.until.is_some() {
             self.driver.set_bounded();
         }
-        if let Share::Fixed(partitions) = &self.share {
+        if let TaskShare::Fixed(partitions) = &self.share {
             self.driver.own(partitions.iter().copied())?;
             round.assigned = Some(partitions.clone());
         }
@@ -182,7 +182,7 @@ impl Live<'_> {
     /// Claims what the group hands out and lets go what it takes away. A task that comes back goes on
     /// as if nothing had been, unless somebody claimed it meanwhile.
     fn follow_group(&mut self, round: &mut Round) -> Result<()> {
-        let Share::Group(group) = &mut self.share else { return Ok(()) };
+        let TaskShare::Group(group) = &mut self.share else { return Ok(()) };
         let now = self.clock.now();
         let holds = self.driver.holdings().next().is_some();
         while let Some(change) = group.poll(holds)? {
@@ -244,7 +244,7 @@ impl Live<'_> {
             self.source.end(partition);
             round.end_second(partition);
             anyhow::ensure!(
-                matches!(self.share, Share::Group(_)),
+                matches!(self.share, TaskShare::Group(_)),
                 "another process claimed partition {partition} of this pipeline; one of the two must stop"
             );
             round.again.insert(partition, self.clock.now().plus(BACK_OFF));
@@ -422,7 +422,7 @@ impl Live<'_> {
         let is_near =
             |max: EventTime| now.since(max).max(max.since(now)) <= time.wait.plus(time.idle_after);
         let mut inputs = 0..self.driver.spec.inputs();
-        matches!(self.share, Share::Group(_))
+        matches!(self.share, TaskShare::Group(_))
             || inputs.any(|input| self.driver.owned().any(|(_, task)| is_near(task.max(input))))
     }
 
@@ -452,8 +452,8 @@ impl Live<'_> {
             .flat_map(|(n, task)| (0..inputs).map(move |i| (i, n, live.position(task, n, i))))
             .collect();
         match &mut self.share {
-            Share::Group(group) => group.commit(&positions),
-            Share::Fixed(_) => self.source.commit(&positions),
+            TaskShare::Group(group) => group.commit(&positions),
+            TaskShare::Fixed(_) => self.source.commit(&positions),
         }
     }
 
@@ -468,7 +468,7 @@ impl Live<'_> {
             return Ok(None);
         }
         let last = self.driver.last_time();
-        Ok(self.until.as_ref().and_then(|until| until.meeting.has_read(last)))
+        Ok(self.until.as_ref().and_then(|until| until.barrier.has_read(last)))
     }
 
     fn is_at_end(&self) -> bool {
@@ -486,17 +486,17 @@ impl Live<'_> {
 
     /// Closes everything; who has the evaluator waits for what the others write down.
     fn finish(&mut self, last: EventTime) -> Result<()> {
-        let Some(meeting) = self.until.as_ref().map(|until| until.meeting.clone()) else {
+        let Some(barrier) = self.until.as_ref().map(|until| until.barrier.clone()) else {
             return self.leave();
         };
         self.driver.tick(self.clock.now())?;
         self.driver.finish_tasks(last)?;
         if self.driver.evaluator_epoch().is_none() {
             self.driver.flush()?;
-            meeting.has_written(self.driver.read_to());
+            barrier.has_written(self.driver.read_to());
         } else {
             let is_read = |driver: &Driver| {
-                meeting.written_by_others().is_some_and(|streams| driver.has_read(&streams))
+                barrier.written_by_others().is_some_and(|streams| driver.has_read(&streams))
             };
             while !is_read(self.driver) {
                 if self.stop.is_set() {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::Epoch;
-use crate::model::entry::{Entry, Fact, Weighing};
+use crate::model::entry::{Entry, EvaluatorEntry, Fact};
 use crate::model::time::EventTime;
 
 /// Why frames may be gone, and how to go on.
@@ -62,7 +62,7 @@ pub enum Body {
     /// Of a task's stream.
     Task(Arc<Entry>),
     /// Of the evaluator's.
-    Evaluator(Arc<Weighing>),
+    Evaluator(Arc<EvaluatorEntry>),
 }
 
 impl LogFrame {
@@ -94,22 +94,22 @@ impl Body {
                 Entry::Claim { nonce, .. } => Some(nonce),
                 Entry::Fact(_)
                 | Entry::Vitals(_)
-                | Entry::Closed(_)
+                | Entry::Checkpoint(_)
                 | Entry::Lost(_)
-                | Entry::Lacks(_)
+                | Entry::GapMarks(_)
                 | Entry::Repeated(_)
                 | Entry::Feeds(_)
                 | Entry::Times(_) => None,
             },
             Self::Evaluator(weighing) => match **weighing {
-                Weighing::Claim { nonce, .. } => Some(nonce),
-                Weighing::Cut { .. }
-                | Weighing::Panes { .. }
-                | Weighing::Sent { .. }
-                | Weighing::State { .. }
-                | Weighing::Change(_)
-                | Weighing::Asks { .. }
-                | Weighing::Retimes(_) => None,
+                EvaluatorEntry::Claim { nonce, .. } => Some(nonce),
+                EvaluatorEntry::Cut { .. }
+                | EvaluatorEntry::Panes { .. }
+                | EvaluatorEntry::Sent { .. }
+                | EvaluatorEntry::State { .. }
+                | EvaluatorEntry::Change(_)
+                | EvaluatorEntry::Asks { .. }
+                | EvaluatorEntry::TempoChange(_) => None,
             },
         }
     }

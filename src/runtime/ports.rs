@@ -142,7 +142,7 @@ pub trait LetterSink: Send {
 }
 
 /// What a driver needs of the world.
-pub struct Hands {
+pub struct Ports {
     /// A handle of the log for the tasks.
     pub tasks_log: Box<dyn Log>,
     /// Another for the evaluator.
@@ -156,19 +156,19 @@ pub struct Hands {
     /// Tells this process' claims from all others.
     pub nonce: u64,
     /// How long leaving in order may take.
-    pub patience: Patience,
+    pub limits: ShutdownLimits,
 }
 
 /// How long leaving in order may take: so often it is looked whether all is written down.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ShutdownLimits {
     /// Looks.
     pub looks: u32,
     /// Time between two.
     pub pause: Duration,
 }
 
-impl Default for Patience {
+impl Default for ShutdownLimits {
     /// Twenty seconds.
     fn default() -> Self {
         Self { looks: 20_000, pause: Duration::from_millis(1) }

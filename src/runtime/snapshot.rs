@@ -15,7 +15,7 @@ use crate::runtime::counters::Counters;
 
 /// What can be read of a process; each handle publishes for one worker.
 #[derive(Clone, Debug)]
-pub struct Published {
+pub struct Snapshots {
     slots: Arc<Mutex<Vec<Snapshot>>>,
     worker: usize,
 }
@@ -43,14 +43,14 @@ pub struct Snapshot {
     pub now: EventTime,
 }
 
-impl Default for Published {
+impl Default for Snapshots {
     /// Of a process with one worker.
     fn default() -> Self {
         Self { slots: Arc::new(Mutex::new(vec![Snapshot::default()])), worker: 0 }
     }
 }
 
-impl Published {
+impl Snapshots {
     /// One handle for each of so many workers.
     #[must_use]
     pub fn split(&self, workers: usize) -> Vec<Self> {

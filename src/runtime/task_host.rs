@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use super::tempo_ack::{Ear, Follows, Tells};
+use super::tempo_ack::{Follows, TempoAck, TempoListener};
 use crate::config::fingerprint;
 use crate::engine::{self, Differs, Effect, Task};
-use crate::model::entry::{Closed, Entry, PairFile, TableFile, TimesSaid, Vitals};
+use crate::model::entry::{Checkpoint, Entry, PairFile, TableFile, TimesSaid, Vitals};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::EventTime;
 use crate::runtime::counters::Counters;
@@ -35,7 +35,7 @@ pub(super) struct Tasks {
     pub(super) begun: Vec<Begun>,
     pub(super) superseded: Vec<u32>,
     in_flight: InFlight,
-    ear: Ear,
+    listener: TempoListener,
     /// Records that are gone are gone round.
     pub(super) accepts_loss: bool,
     /// Up to where each stream that is owned here was read back.
@@ -66,14 +66,14 @@ pub enum Holding {
         /// Entries on their way through the log.
         in_flight: usize,
         /// Catches up with a parked comparison, if one is.
-        behind: Option<Behind>,
+        behind: Option<CatchUpCursor>,
         /// What it says of its times.
-        tells: Tells,
+        tells: TempoAck,
     },
 }
 
 /// A second cursor of a task: it reads a parked comparison's inputs again.
-pub struct Behind {
+pub struct CatchUpCursor {
     /// Which comparison.
     pub comparison: u8,
     /// The task that does.
@@ -135,20 +135,20 @@ impl Holding {
         let offsets = (0..task.inputs())
             .map(|at| if task.reads(comparison, at) { again.position(at) } else { -1 })
             .collect();
-        *behind = Some(Behind { comparison, task: Box::new(again) });
+        *behind = Some(CatchUpCursor { comparison, task: Box::new(again) });
         Some((comparison, offsets))
     }
 
     /// The second cursor can't read from there: it is given up. Whether a loss is written down.
     pub(super) fn lose_parked(&mut self, gaps: &[Gap]) -> bool {
         let Self::Owned { task, behind, .. } = self else { return false };
-        let Some(Behind { comparison, .. }) = behind.take() else { return false };
+        let Some(CatchUpCursor { comparison, .. }) = behind.take() else { return false };
         let lost = gaps.iter().filter(|gap| task.lose_parked(comparison, gap.input, gap.first));
         lost.count() != 0
     }
 
     /// The second cursor, and the first one's positions, beyond which it doesn't read.
-    pub(super) fn behind_mut(&mut self) -> Option<(&mut Behind, &Task)> {
+    pub(super) fn behind_mut(&mut self) -> Option<(&mut CatchUpCursor, &Task)> {
         match self {
             Self::Owned { behind: Some(behind), task, .. } => Some((behind, task)),
             Self::Owned { .. } | Self::Claimed { .. } => None,
@@ -169,11 +169,11 @@ impl Holding {
     /// Takes the comparison back if both cursors have read the same; whether it did.
     pub(super) fn take_back(&mut self) -> bool {
         let Self::Owned { task, behind, .. } = self else { return false };
-        let Some(Behind { comparison, task: again }) = behind.take() else { return false };
+        let Some(CatchUpCursor { comparison, task: again }) = behind.take() else { return false };
         let mut inputs = (0..task.inputs()).filter(|input| task.reads(comparison, *input));
         let awaits = inputs.any(|input| task.awaits(input));
         if awaits || again.lies_behind(task, comparison) != 0 {
-            *behind = Some(Behind { comparison, task: again });
+            *behind = Some(CatchUpCursor { comparison, task: again });
             return false;
         }
         task.take_back(*again, comparison);
@@ -201,7 +201,7 @@ impl Tasks {
             begun: Vec::new(),
             superseded: Vec::new(),
             in_flight: InFlight::new(),
-            ear: Ear::default(),
+            listener: TempoListener::default(),
             accepts_loss: false,
             read_to: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -327,13 +327,15 @@ impl Tasks {
     /// Says what has to be said of times; whether anything was.
     fn attend(&mut self) -> Result<bool> {
         let mut moved = false;
-        let Self { holdings, log, in_flight: on_their_way, ear, spec, .. } = self;
+        let Self { holdings, log, in_flight: on_their_way, listener, spec, .. } = self;
         for (&partition, holding) in holdings {
             let Holding::Owned { epoch, task, in_flight, behind, tells } = holding else {
                 continue;
             };
             let behind = behind.as_mut().map(|behind| behind.task.as_mut());
-            let Some(said) = ear.says(tells, task, behind, spec.lasting_hash) else { continue };
+            let Some(said) = listener.says(tells, task, behind, spec.lasting_hash) else {
+                continue;
+            };
             moved = true;
             let body = Body::Task(Arc::new(Entry::Times(said)));
             append(log.as_mut(), on_their_way, (Stream::Task(partition), *epoch), body)?;
@@ -347,7 +349,7 @@ impl Tasks {
     pub(super) fn is_retiming(&self) -> bool {
         self.holdings.values().any(|holding| match holding {
             Holding::Owned { task, tells, .. } => {
-                tells.is_waiting() || task.hold().is_some() || self.ear.is_asked(task)
+                tells.is_waiting() || task.hold().is_some() || self.listener.is_asked(task)
             }
             Holding::Claimed { .. } => true,
         })
@@ -369,7 +371,7 @@ impl Tasks {
         while let Some(frame) = self.log.poll()? {
             moved = true;
             let Stream::Task(partition) = frame.stream else {
-                self.ear.take(&frame);
+                self.listener.take(&frame);
                 continue;
             };
             let Some(holding) = self.holdings.get_mut(&partition) else { continue };
@@ -464,11 +466,11 @@ impl Tasks {
         // Who closes panes has heard its times; one that hadn't says so.
         let is_new =
             said.map_or(!is_begun, |said| said.hold.is_some_and(|hold| hold.revision == 0));
-        let says = Tells::begin(is_new);
+        let says = TempoAck::begin(is_new);
         if says.is_new {
             task.hold_all();
         }
-        self.ear.listen(self.log.as_mut(), said.map(|said| said.heard).unwrap_or_default())?;
+        self.listener.listen(self.log.as_mut(), said.map(|said| said.heard).unwrap_or_default())?;
         tracing::debug!(partition, epoch, entries = entries.len(), removed, "A task begins.");
         let cut = if tells { None } else { self.log.cut(stream) };
         let cut = cut.map(|what| LogError::Lost { stream, what, cure: GONE });
@@ -482,7 +484,7 @@ impl Tasks {
 
 /// Does what an entry that was read back names.
 fn take(
-    (task, behind): (&mut Task, Option<&mut Behind>),
+    (task, behind): (&mut Task, Option<&mut CatchUpCursor>),
     entry: &Entry,
     owner: Owner,
     tables: &mut dyn Tables,
@@ -491,13 +493,13 @@ fn take(
         Entry::Fact(fact) => {
             task.handle(engine::Input::Logged(*fact));
             let input = usize::from(fact.input);
-            let reads = |b: &&mut Behind| b.task.reads(b.comparison, input);
+            let reads = |b: &&mut CatchUpCursor| b.task.reads(b.comparison, input);
             if let Some(behind) = behind.filter(reads) {
                 behind.task.learn(*fact);
             }
         }
-        Entry::Closed(Closed { comparison, files, .. })
-        | Entry::Repeated(Closed { comparison, files, .. }) => {
+        Entry::Checkpoint(Checkpoint { comparison, files, .. })
+        | Entry::Repeated(Checkpoint { comparison, files, .. }) => {
             let task = match behind.filter(|behind| behind.comparison == *comparison) {
                 Some(behind) => behind.task.as_mut(),
                 None => task,
@@ -512,7 +514,7 @@ fn take(
         Entry::Lost(loss) => task.handle(engine::Input::Lost(*loss)),
         Entry::Claim { .. }
         | Entry::Vitals(_)
-        | Entry::Lacks(_)
+        | Entry::GapMarks(_)
         | Entry::Feeds(_)
         | Entry::Times(_) => {}
     }
@@ -528,7 +530,7 @@ fn pairs_file(comparison: u8, first: EventTime, name: String) -> TableFile {
 /// before it.
 fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
     let (mut known, mut told, mut points) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-    let has_points = |points: &BTreeSet<u8>, closed: &Closed| {
+    let has_points = |points: &BTreeSet<u8>, closed: &Checkpoint| {
         !spec.feeds.is_routed() || points.contains(&closed.comparison)
     };
     for (at, (epoch, entry)) in entries.iter().enumerate() {
@@ -536,7 +538,7 @@ fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
             Entry::Claim { .. } => {
                 known.insert(*epoch);
             }
-            Entry::Closed(closed) => {
+            Entry::Checkpoint(closed) => {
                 let reaches = known.contains(epoch) || 2 * IN_FLIGHT_MAX <= at;
                 told.insert(closed.comparison, reaches && has_points(&points, closed));
             }
@@ -550,7 +552,7 @@ fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
             Entry::Fact(_)
             | Entry::Vitals(_)
             | Entry::Lost(_)
-            | Entry::Lacks(_)
+            | Entry::GapMarks(_)
             | Entry::Times(_) => {}
         }
     }
@@ -564,7 +566,7 @@ fn complete_named(
     owner: Owner,
     tables: &mut dyn Tables,
 ) -> Result<BTreeSet<String>> {
-    let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
+    let mut last: BTreeMap<u8, (u64, &Checkpoint)> = BTreeMap::new();
     for (epoch, entry) in entries {
         if let Some(closed) = entry.word() {
             last.insert(closed.comparison, (*epoch, closed));

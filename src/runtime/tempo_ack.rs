@@ -7,7 +7,7 @@
 use anyhow::Result;
 
 use crate::engine::{Epoch, Task};
-use crate::model::entry::{Heard, TimesSaid, Weighing};
+use crate::model::entry::{EvaluatorEntry, Heard, TimesSaid};
 use crate::model::times::{Tempo, Times};
 use crate::runtime::log::{Begin, Body, Log, LogError, LogFrame, Stream};
 
@@ -16,7 +16,7 @@ const OFTEN: usize = 1024;
 
 /// What was heard of the evaluator.
 #[derive(Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct TempoListener {
     /// Behind which position listening began.
     from: Option<u64>,
     heard: Heard,
@@ -26,7 +26,7 @@ pub(super) struct Ear {
 
 /// What a task says of its times.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tells {
+pub struct TempoAck {
     /// Its log doesn't say by which times it goes: it waits to hear that.
     pub(super) is_new: bool,
     /// The revision of times that it said and hasn't read back.
@@ -46,7 +46,7 @@ pub(super) enum Follows {
     Anew,
 }
 
-impl Ear {
+impl TempoListener {
     /// Listens on behind what a task had heard, unless it listens from further back.
     pub(super) fn listen(&mut self, log: &mut dyn Log, known: Heard) -> Result<()> {
         if self.from.is_some_and(|from| from <= known.position) {
@@ -74,12 +74,12 @@ impl Ear {
         self.heard = Heard { position: frame.position, epoch: epoch.0 };
         let (true, Body::Evaluator(weighing)) = (counts, &frame.body) else { return };
         match weighing.as_ref() {
-            Weighing::Asks { revision, tempo }
+            EvaluatorEntry::Asks { revision, tempo }
                 if self.asked.is_none_or(|(known, _)| known < *revision) =>
             {
                 self.asked = Some((*revision, *tempo));
             }
-            Weighing::Retimes(times)
+            EvaluatorEntry::TempoChange(times)
                 if self.times.is_none_or(|known| known.revision < times.revision) =>
             {
                 self.times = Some(*times);
@@ -91,7 +91,7 @@ impl Ear {
     /// What a task says next, if it has to say anything; `config` is what it does but for its times.
     pub(super) fn says(
         &self,
-        tells: &mut Tells,
+        tells: &mut TempoAck,
         task: &mut Task,
         behind: Option<&mut Task>,
         config: u64,
@@ -126,7 +126,7 @@ impl Ear {
     }
 }
 
-impl Tells {
+impl TempoAck {
     /// A new owner says first what its log says, or that of a log from before times were said.
     pub(super) const fn begin(is_new: bool) -> Self {
         Self { is_new, on_its_way: None, since: OFTEN }

@@ -10,9 +10,9 @@ use anyhow::{Result, anyhow};
 
 use crate::runtime::clock::HostClock;
 use crate::runtime::driver::{Driver, Observer};
-use crate::runtime::end_barrier::Meeting;
-use crate::runtime::live::{Live, Share, Until};
-use crate::runtime::snapshot::Published;
+use crate::runtime::end_barrier::EndBarrier;
+use crate::runtime::live::{Live, TaskShare, Until};
+use crate::runtime::snapshot::Snapshots;
 use crate::runtime::source::Source;
 use crate::runtime::stop::Stop;
 
@@ -28,7 +28,7 @@ pub trait Inputs: Sync {
     ///
     /// # Errors
     /// The group can't be joined.
-    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<Share>;
+    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<TaskShare>;
 }
 
 /// The workers of a process.
@@ -40,7 +40,7 @@ pub struct Workers<'a> {
     /// Asked to leave?
     pub stop: Stop,
     /// What can be read over HTTP.
-    pub published: Published,
+    pub published: Snapshots,
     /// Ends found at the start, by task and input, where they end there.
     pub ends: Option<Vec<Vec<i64>>>,
     /// Records that are gone stop nothing.
@@ -52,7 +52,7 @@ pub struct Workers<'a> {
 /// What a worker begins with.
 struct Begins {
     driver: Driver,
-    published: Published,
+    published: Snapshots,
     until: Option<Until>,
 }
 
@@ -65,9 +65,9 @@ impl Workers<'_> {
     /// true.
     pub fn run(&self, drivers: Vec<Driver>, source: Box<dyn Source + Send>) -> Result<()> {
         let count = drivers.len();
-        let places = self.published.split(count).into_iter().zip(Meeting::of(count));
-        let begin = drivers.into_iter().zip(places).map(|(driver, (published, meeting))| {
-            let until = self.ends.clone().map(|ends| Until { ends, meeting });
+        let places = self.published.split(count).into_iter().zip(EndBarrier::of(count));
+        let begin = drivers.into_iter().zip(places).map(|(driver, (published, barrier))| {
+            let until = self.ends.clone().map(|ends| Until { ends, barrier });
             Begins { driver, published, until }
         });
         let failed = Mutex::new(None);

@@ -17,7 +17,7 @@ use crate::model::times::Times;
 
 /// Observations of one input.
 #[derive(Debug)]
-pub struct Held {
+pub struct RecordStore {
     times: Times,
     panes: BTreeMap<EventTime, HeldPane>,
 }
@@ -27,7 +27,7 @@ pub struct Held {
 struct HeldPane {
     records: Vec<Record>,
     text: String,
-    words: Words,
+    words: Interner,
     /// By number of the record; empty where none has a key, and short where the last ones have none.
     clusters: Vec<Option<ClusterKey>>,
 }
@@ -70,7 +70,7 @@ impl Kind {
 
 const NO_LATENCY: u32 = u32::MAX;
 
-impl Held {
+impl RecordStore {
     /// Nothing, in the panes of these times.
     #[must_use]
     pub const fn new(times: Times) -> Self {
@@ -356,13 +356,13 @@ impl<'h> View<'h> {
 
 /// Words of one pane by number; 0 is the empty word.
 #[derive(Debug, Default)]
-struct Words {
+struct Interner {
     text: String,
     spans: Vec<(u32, u32)>,
     table: HashTable<u32>,
 }
 
-impl Words {
+impl Interner {
     fn intern(&mut self, word: &str) -> u32 {
         if word.is_empty() {
             return 0;

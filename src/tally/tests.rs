@@ -6,7 +6,7 @@ use crate::model::observation::{Answer, Observation};
 use crate::model::time::{EventTime, Span};
 use crate::model::times::{Tempo, Times};
 use crate::tally::records::Slice;
-use records::Held;
+use records::RecordStore;
 
 fn observation(id: &str, label: &str, country: &str) -> Observation<'static> {
     Observation {
@@ -46,8 +46,8 @@ fn ten() -> Times {
 
 #[test]
 fn counts_by_segment_and_bounds_names() {
-    let mut primary = Held::new(ten());
-    let mut candidate = Held::new(ten());
+    let mut primary = RecordStore::new(ten());
+    let mut candidate = RecordStore::new(ten());
     for (offset, (id, ours, theirs, country)) in (0_i64..).zip([
         ("a", "ok", "ok", "BR"),
         ("b", "ok", "fraud", "BR"),
@@ -88,7 +88,7 @@ fn counts_by_segment_and_bounds_names() {
 }
 
 /// What both arms hold, in the same order.
-fn both<'h>(arms: &'h [Held; 2]) -> Vec<(View<'h>, View<'h>)> {
+fn both<'h>(arms: &'h [RecordStore; 2]) -> Vec<(View<'h>, View<'h>)> {
     let all = (EventTime::from_us(0), EventTime::from_us(10));
     let [ours, theirs] = arms.each_ref().map(|held| {
         let (mut keys, mut slice) = (Vec::new(), Slice::default());
@@ -104,7 +104,7 @@ fn agrees(ours: View<'_>, theirs: View<'_>) -> Option<bool> {
 
 /// Counts pairs: (version of the candidate, primary's answer, candidate's, country).
 fn count(tally: &mut PaneTally, pairs: &[(&str, &str, &str, &str)]) -> Counted {
-    let mut arms = [Held::new(ten()), Held::new(ten())];
+    let mut arms = [RecordStore::new(ten()), RecordStore::new(ten())];
     for (offset, (version, ours, theirs, country)) in (0_i64..).zip(pairs) {
         let id = format!("r{offset}");
         arms[0].insert(offset, hash_of(&id), &observation(&id, ours, country));
@@ -228,7 +228,7 @@ fn keeping_names_makes_no_shift_between_equal_arms() {
 #[test]
 fn clusters_are_counted_by_arm_and_a_recount_counts_nothing_twice() {
     let key = ClusterKey::of;
-    let (mut primary, mut candidate) = (Held::new(ten()), Held::new(ten()));
+    let (mut primary, mut candidate) = (RecordStore::new(ten()), RecordStore::new(ten()));
     for n in 0..24_i64 {
         let id = format!("r{n}");
         let version = Some(format!("v{}", n % 12).into());

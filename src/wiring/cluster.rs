@@ -15,8 +15,8 @@ use crate::config::endpoint::{KafkaEndpoint, LogEndpoint, Threads};
 use crate::model::feeds::Feeds;
 use crate::runtime::clock::HostClock;
 use crate::runtime::driver::Observer;
-use crate::runtime::live::Share;
-use crate::runtime::snapshot::Published;
+use crate::runtime::live::TaskShare;
+use crate::runtime::snapshot::Snapshots;
 use crate::runtime::source::{Source, SourceError};
 use crate::runtime::stop::Stop;
 use crate::runtime::workers::{Inputs, Workers};
@@ -32,7 +32,7 @@ pub struct ClusterRun<'a> {
     /// Asked to leave?
     pub stop: Stop,
     /// What can be read over HTTP.
-    pub published: Published,
+    pub published: Snapshots,
     /// It ends where the inputs end now.
     pub until_end: bool,
     /// Records that are gone stop nothing.
@@ -113,15 +113,15 @@ impl Inputs for Topics<'_> {
 
     /// A folder has one owner by its lock, and a bounded run reads everything itself: there the tasks are
     /// dealt out once.
-    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<Share> {
+    fn share(&self, worker: usize, count: usize, partitions: u32) -> Result<TaskShare> {
         let Pipeline { spec, endpoints, .. } = self.pipeline;
         let shared = matches!(endpoints.log, LogEndpoint::Topic { .. });
         if shared && !self.until_end {
             let member = Membership::join(self.kafka, &endpoints.topics, &spec.feeds, worker)?;
-            return Ok(Share::Group(Box::new(member)));
+            return Ok(TaskShare::Group(Box::new(member)));
         }
         let is_ours = |partition: &u32| *partition as usize % count == worker;
-        Ok(Share::Fixed((0..partitions).filter(is_ours).collect()))
+        Ok(TaskShare::Fixed((0..partitions).filter(is_ours).collect()))
     }
 }
 

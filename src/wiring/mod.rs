@@ -22,7 +22,7 @@ use crate::config::Pipeline;
 use crate::config::endpoint::{Endpoints, LogEndpoint};
 use crate::model::time::{DAY, Span};
 use crate::runtime::clock::HostClock;
-use crate::runtime::driver::{Driver, Hands, Owner, Patience, Tables as _};
+use crate::runtime::driver::{Driver, Owner, Ports, ShutdownLimits, Tables as _};
 use crate::runtime::log::{Log, LogFrame, Stream};
 
 /// An engine with the log that the pipeline names.
@@ -51,16 +51,16 @@ pub fn drivers(
         let tables = Stage::new(&endpoints.output, &spec)?.logged();
         crate::adapters::output::release(&endpoints.output)?;
         let (signals, letters) = sinks(endpoints, false)?;
-        let hands = Hands {
+        let ports = Ports {
             tasks_log,
             evaluator_log,
             tables: Box::new(tables),
             signals: Box::new(signals),
             letters: Box::new(letters),
             nonce: first.wrapping_add(worker << 48),
-            patience: Patience::default(),
+            limits: ShutdownLimits::default(),
         };
-        let mut driver = Driver::new(Arc::clone(&spec), partitions, hands);
+        let mut driver = Driver::new(Arc::clone(&spec), partitions, ports);
         if let LogEndpoint::Topic { retention_ms, .. } = endpoints.log {
             driver.set_heartbeat(heartbeat(retention_ms));
         }
@@ -123,16 +123,16 @@ pub fn in_memory(
     let log = FileLog::in_memory(known);
     let files = Endpoints { control_topic: None, dead_letter_topic: None, ..endpoints.clone() };
     let (signals, letters) = sinks(&files, true)?;
-    let hands = Hands {
+    let ports = Ports {
         tasks_log: Box::new(log.handle()),
         evaluator_log: Box::new(log),
         tables: Box::new(tables),
         signals: Box::new(signals),
         letters: Box::new(letters),
         nonce: 0,
-        patience: Patience::default(),
+        limits: ShutdownLimits::default(),
     };
-    let mut driver = Driver::new(Arc::new(spec.clone()), partitions, hands);
+    let mut driver = Driver::new(Arc::new(spec.clone()), partitions, ports);
     driver.own(0..partitions)?;
     driver.set_bounded();
     driver.never_park();

@@ -9,18 +9,18 @@ use crate::adapters::kafka::bounds::bounds;
 use crate::adapters::log::reader::Reader;
 use crate::config::Pipeline;
 use crate::runtime::clock::HostClock;
-use crate::runtime::inspect::Survey;
+use crate::runtime::inspect::Inspection;
 use crate::runtime::told::Told;
 
 /// Looks at a pipeline's log and inputs.
 ///
 /// # Errors
 /// There is no log, or it can't be read.
-pub fn survey(pipeline: &Pipeline) -> Result<Survey> {
+pub fn inspection(pipeline: &Pipeline) -> Result<Inspection> {
     let mut log = Reader::open(&pipeline.endpoints)?;
     let asked = pipeline.endpoints.kafka.as_ref();
     let asked = asked.map(|kafka| bounds(kafka, &pipeline.endpoints.topics));
-    Survey::of(pipeline, &mut log, asked)
+    Inspection::of(pipeline, &mut log, asked)
 }
 
 /// Tells verdicts by a pipeline's log, which is opened anew each time.

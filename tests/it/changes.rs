@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parallax::engine::evaluator::{Effect, Input};
-use parallax::model::entry::Weighing;
+use parallax::model::entry::EvaluatorEntry;
 use parallax::model::finding::Basis;
 use parallax::model::rule::{Action, Metric, Op, Rule};
 use parallax::model::spec::{Certainty, PipelineSpec};
 use parallax::model::time::Span;
-use parallax::rules::budget::{Ledger, deal};
+use parallax::rules::budget::{ErrorBudget, allot};
 use parallax::rules::watch::Watch;
 use serde_json::Value;
 
@@ -69,7 +69,7 @@ fn whoever_computes_it_under_whatever_file_decides_the_same() {
     assert_eq!(verdict(&world)["revision"], 2);
     assert_eq!(verdict(&world)["file_revision"], 1);
     assert_eq!(verdict(&world)["config_hash"], "0000000000000002");
-    let changes = world.weighings.iter().filter(|w| matches!(w, Weighing::Change(_)));
+    let changes = world.weighings.iter().filter(|w| matches!(w, EvaluatorEntry::Change(_)));
     assert_eq!(changes.count(), 2, "each revision is written down once");
 
     let (mut repeats, mut staged) = (0, BTreeMap::new());
@@ -179,7 +179,7 @@ fn no_order_of_changes_and_versions_promises_more_than_is_stated() {
     for seed in 0..300 {
         let mut rng = Rng(seed);
         let mut now = file(1, some_rules(&mut rng));
-        let mut ledger = Ledger::default();
+        let mut budget = ErrorBudget::default();
         let mut versions = ["v0".to_owned(), "v0".to_owned()];
         let mut spent: BTreeMap<(String, Action), f64> = BTreeMap::new();
         let mut watches: Vec<Watch> = Vec::new();
@@ -203,8 +203,8 @@ fn no_order_of_changes_and_versions_promises_more_than_is_stated() {
                 now = next;
             }
             let of: [&str; 2] = [&versions[0], &versions[1]];
-            watches = deal(&now, goes_on.clone(), of, &mut ledger);
-            ledger.keep(of);
+            watches = allot(&now, goes_on.clone(), of, &mut budget);
+            budget.keep(of);
             let mut running: BTreeMap<Action, f64> = BTreeMap::new();
             for watch in watches.iter().filter(|watch| !now.rules[watch.rule].observed) {
                 let action = now.rules[watch.rule].action;
@@ -227,7 +227,7 @@ fn no_order_of_changes_and_versions_promises_more_than_is_stated() {
 #[test]
 fn panes_of_another_length_never_give_out_more_of_the_interval() {
     let first = file(1, vec![errors(5, Action::Rollback), matches()]);
-    let watches = deal(&first, Vec::new(), ["", ""], &mut Ledger::default());
+    let watches = allot(&first, Vec::new(), ["", ""], &mut ErrorBudget::default());
     for (seconds, wanted) in [(5, 1.0), (10, 1.0), (20, 0.5)] {
         let mut other = first.clone();
         other.time.pane = Span::from_secs(seconds);

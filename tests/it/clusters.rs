@@ -121,7 +121,7 @@ fn vitals_and_panes_tell_the_same_clusters_without_copies_and_what_is_late() {
             Entry::Vitals(counted) => {
                 counted.arms.iter().for_each(|arm| vitals.raise(arm.clusters));
             }
-            Entry::Closed(closed) => {
+            Entry::Checkpoint(closed) => {
                 let sizes = closed.panes.iter().flat_map(|pane| pane.clusters);
                 sizes.for_each(|size| panes.raise(size));
             }

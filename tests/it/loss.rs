@@ -74,7 +74,7 @@ impl World {
                     match entry {
                         Entry::Fact(fact) => self.task.handle(Input::Logged(fact)),
                         Entry::Lost(loss) => self.task.handle(Input::Lost(loss)),
-                        Entry::Closed(closed) | Entry::Repeated(closed) => {
+                        Entry::Checkpoint(closed) | Entry::Repeated(closed) => {
                             for file in &closed.files {
                                 let (comparison, name) = (closed.comparison, file.name.as_str());
                                 if let Some(rows) = self.staged.remove(name) {
@@ -85,7 +85,7 @@ impl World {
                         }
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
-                        | Entry::Lacks(_)
+                        | Entry::GapMarks(_)
                         | Entry::Feeds(_)
                         | Entry::Times(_) => {}
                     }
@@ -312,7 +312,7 @@ fn steady(seconds: i64) -> Logs {
 
 fn panes(entries: &[Entry]) -> BTreeMap<(u8, EventTime), Pane> {
     let closed = entries.iter().filter_map(|entry| match entry {
-        Entry::Closed(closed) => Some(closed),
+        Entry::Checkpoint(closed) => Some(closed),
         _ => None,
     });
     let panes = closed.flat_map(|c| c.panes.iter().map(|p| ((c.comparison, p.start), p.clone())));
@@ -417,7 +417,7 @@ fn what_was_written_before_losses_were_known_is_read() {
     assert_eq!(postcard::from_bytes::<Entry>(&[2, 0, 2]).unwrap(), Entry::Vitals(vitals));
     let points = [0, 1, 1, 2, 0, 0, 4, 0, 0, 0];
     let closed = [&[3, 0, 20, 0][..], &points, &[0, 0, 22, 0]].concat();
-    let Ok(Entry::Closed(closed)) = postcard::from_bytes::<Entry>(&closed) else {
+    let Ok(Entry::Checkpoint(closed)) = postcard::from_bytes::<Entry>(&closed) else {
         panic!("closed panes can't be read");
     };
     assert_eq!((closed.to, closed.rows_from), (EventTime::from_us(10), EventTime::from_us(11)));

@@ -52,7 +52,7 @@ impl World {
                                 task.learn(*fact);
                             }
                         }
-                        Entry::Closed(closed) | Entry::Repeated(closed) => {
+                        Entry::Checkpoint(closed) | Entry::Repeated(closed) => {
                             for file in &closed.files {
                                 let (comparison, name) = (closed.comparison, file.name.as_str());
                                 let owner = match &mut self.behind {
@@ -65,7 +65,7 @@ impl World {
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
-                        | Entry::Lacks(_)
+                        | Entry::GapMarks(_)
                         | Entry::Feeds(_)
                         | Entry::Times(_) => {}
                     }

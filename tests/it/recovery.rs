@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use parallax::engine::{Effect, Epoch, Frame, Input, Task};
-use parallax::model::entry::{Closed, Entry, Heard, PairFile, Pane, TimesSaid};
+use parallax::model::entry::{Checkpoint, Entry, Heard, PairFile, Pane, TimesSaid};
 use parallax::model::record::Record;
 use parallax::model::row::PairRow;
 use parallax::model::spec::{PipelineSpec, TimeSpec};
@@ -191,7 +191,7 @@ impl World {
         let claim = Entry::Claim { nonce: epoch, config: 1 };
         self.log.push((epoch, Frame { epoch, entry: claim }));
         let by_epoch = self.entries_by_epoch();
-        let mut last: BTreeMap<u8, (u64, &Closed)> = BTreeMap::new();
+        let mut last: BTreeMap<u8, (u64, &Checkpoint)> = BTreeMap::new();
         for (writer, entry) in &by_epoch {
             if let Some(closed) = entry.word() {
                 last.insert(closed.comparison, (*writer, closed));
@@ -216,7 +216,7 @@ impl World {
     }
 
     /// Puts the files that an entry names in place; the names of those that are.
-    fn complete(&mut self, writer: u64, closed: &Closed) -> Vec<String> {
+    fn complete(&mut self, writer: u64, closed: &Checkpoint) -> Vec<String> {
         let mut in_place = Vec::new();
         for PairFile { name, .. } in &closed.files {
             if let Some(rows) = self.staged.remove(&(writer, name.clone())) {
@@ -246,8 +246,10 @@ impl World {
                     self.staged.insert((owner.epoch, name), rows);
                 }
                 Effect::Append(mut entry) => {
-                    if let (Entry::Closed(closed) | Entry::Repeated(closed), Broken::NoLookBack) =
-                        (&mut entry, self.broken)
+                    if let (
+                        Entry::Checkpoint(closed) | Entry::Repeated(closed),
+                        Broken::NoLookBack,
+                    ) = (&mut entry, self.broken)
                     {
                         for resume in &mut closed.resume {
                             resume.offset = owner.task.position(usize::from(resume.input));
@@ -267,7 +269,7 @@ impl World {
                     match entry {
                         _ if !ours => return false,
                         Entry::Fact(fact) => owner.task.handle(Input::Logged(fact)),
-                        Entry::Closed(closed) | Entry::Repeated(closed) => {
+                        Entry::Checkpoint(closed) | Entry::Repeated(closed) => {
                             let comparison = closed.comparison;
                             for name in self.complete(owner.epoch, &closed) {
                                 owner.task.handle(Input::Completed { comparison, name: &name });
@@ -276,7 +278,7 @@ impl World {
                         Entry::Claim { .. }
                         | Entry::Vitals(_)
                         | Entry::Lost(_)
-                        | Entry::Lacks(_)
+                        | Entry::GapMarks(_)
                         | Entry::Feeds(_)
                         | Entry::Times(_) => {}
                     }
@@ -388,7 +390,7 @@ fn one_resume_point(entries: &mut [Entry]) {
         return;
     };
     for at in last.values() {
-        if let Entry::Closed(closed) | Entry::Repeated(closed) = &mut entries[*at] {
+        if let Entry::Checkpoint(closed) | Entry::Repeated(closed) = &mut entries[*at] {
             closed.resume[0] = furthest;
         }
     }
@@ -408,7 +410,7 @@ impl Said {
         let mut said = Self::default();
         for entry in entries {
             match entry {
-                Entry::Closed(closed) => {
+                Entry::Checkpoint(closed) => {
                     for pane in &closed.panes {
                         let old = said.panes.insert((closed.comparison, pane.start), pane.clone());
                         said.twice += usize::from(old.is_some());
@@ -422,7 +424,7 @@ impl Said {
                 Entry::Claim { .. }
                 | Entry::Fact(_)
                 | Entry::Lost(_)
-                | Entry::Lacks(_)
+                | Entry::GapMarks(_)
                 | Entry::Repeated(_)
                 | Entry::Feeds(_)
                 | Entry::Times(_) => {}

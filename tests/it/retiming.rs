@@ -38,7 +38,7 @@ fn panes(before: [i64; 3], after: [i64; 3], inputs: [&[(&str, f64)]; 2]) -> Stri
     while let Some(effect) = task.poll() {
         match effect {
             Effect::Append(Entry::Fact(fact)) => task.handle(Input::Logged(fact)),
-            Effect::Append(Entry::Closed(entry)) => {
+            Effect::Append(Entry::Checkpoint(entry)) => {
                 closed.extend(entry.panes.into_iter().map(|pane| (pane.start, pane)));
             }
             _ => {}

@@ -40,7 +40,7 @@ fn report(world: &World) -> String {
     let mut out = String::new();
     for (_, entry) in &world.logs[0] {
         match entry {
-            Entry::Closed(closed) => {
+            Entry::Checkpoint(closed) => {
                 for pane in &closed.panes {
                     let (p, c) = (pane.primary, pane.candidate);
                     let _ = writeln!(

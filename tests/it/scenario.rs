@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use parallax::engine::evaluator::Effect;
-use parallax::model::entry::Weighing;
+use parallax::model::entry::EvaluatorEntry;
 use parallax::model::rule::{Action, Metric, Op};
 use parallax::model::tally::Segment;
 use parallax::model::time::{EventTime, Span};
@@ -188,7 +188,7 @@ fn versions_mixed_in_a_pane_are_told_apart_and_windows_hold_their_sum() {
     ");
     let mut out = report(&world);
     for (_, entry) in &world.logs[0] {
-        let parallax::model::entry::Entry::Closed(closed) = entry else { continue };
+        let parallax::model::entry::Entry::Checkpoint(closed) = entry else { continue };
         for (pane, version, segment, t) in closed.panes.iter().flat_map(|pane| {
             pane.tallies.iter().flat_map(move |(version, by_segment)| {
                 by_segment.iter().map(move |(segment, t)| (pane, version, segment, t))
@@ -592,8 +592,8 @@ fn send(world: &mut World, task: usize, second: i64) {
     }
 }
 
-fn is_missing_some(weighing: &&Weighing) -> bool {
-    matches!(weighing, Weighing::Panes { missing, .. } if !missing.is_empty())
+fn is_missing_some(weighing: &&EvaluatorEntry) -> bool {
+    matches!(weighing, EvaluatorEntry::Panes { missing, .. } if !missing.is_empty())
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use parallax::model::rule::Action;
-use parallax::rules::budget::{Ledger, deal};
+use parallax::rules::budget::{ErrorBudget, allot};
 use parallax::rules::watch::Watch;
 use parallax::stats::attribution::attribution;
 use parallax::stats::betting::{self, block_increment};
@@ -146,7 +146,7 @@ fn dealt(case: &Case) -> Value {
     );
     let loaded = parallax::config::load(&text, "p.yaml", &HashMap::new());
     let spec = loaded.map_err(|problems| problems.render(false)).unwrap().spec;
-    let watches = deal(&spec, Vec::new(), ["", ""], &mut Ledger::default());
+    let watches = allot(&spec, Vec::new(), ["", ""], &mut ErrorBudget::default());
     let may_roll_back = |watch: &&Watch| spec.rules[watch.rule].action == Action::Rollback;
     let count = watches.iter().filter(may_roll_back).count();
     assert_eq!(count as u64, case.count("watches"), "{}", case.name);

@@ -17,12 +17,12 @@ use parallax::config::{self, Pipeline};
 use parallax::engine::evaluator;
 use parallax::engine::{Input, ReadAgain, Task};
 use parallax::generate::Scenario;
-use parallax::model::entry::{Entry, Weighing};
+use parallax::model::entry::{Entry, EvaluatorEntry};
 use parallax::model::record::Record;
 use parallax::model::spec::PipelineSpec;
 use parallax::runtime::clock::HostClock;
 use parallax::runtime::log::{Begin, Body, Log, Stream};
-use parallax::runtime::snapshot::{Published, Snapshot};
+use parallax::runtime::snapshot::{Snapshot, Snapshots};
 use parallax::runtime::stop::Stop;
 use parallax::wiring::reading;
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ fn write_down(folder: &Path, pipeline: &Pipeline, world: &World) {
 
 /// Writes what an engine wrote down into a log; it is durable then.
 fn write_to(log: &mut dyn Log, pipeline: &Pipeline, world: &World) {
-    let claim = Weighing::Claim { nonce: 7, config: pipeline.spec.config_hash };
+    let claim = EvaluatorEntry::Claim { nonce: 7, config: pipeline.spec.config_hash };
     for stream in [Stream::Task(0), Stream::Task(1), Stream::Evaluator] {
         log.read(stream, Begin::Behind(0)).unwrap();
     }
@@ -141,7 +141,9 @@ fn write_to(log: &mut dyn Log, pipeline: &Pipeline, world: &World) {
     }
     log.append(Stream::Evaluator, 0, Body::Evaluator(Arc::new(claim))).unwrap();
     // The control topic's word on the signal is lost.
-    for entry in world.weighings.iter().filter(|entry| !matches!(entry, Weighing::Sent { .. })) {
+    for entry in
+        world.weighings.iter().filter(|entry| !matches!(entry, EvaluatorEntry::Sent { .. }))
+    {
         log.append(Stream::Evaluator, 1, Body::Evaluator(Arc::new(entry.clone()))).unwrap();
         written += 1;
     }
@@ -198,7 +200,7 @@ fn a_dead_pipeline_is_told_by_its_log() {
 #[test]
 fn what_a_process_here_says_is_told_if_it_runs_this_pipeline() {
     let folder = tempfile::tempdir().unwrap();
-    let published = Published::default();
+    let published = Snapshots::default();
     let any = Some(([127, 0, 0, 1], 0).into());
     let (_, bound) = http::start(any, published.clone(), None, Stop::default()).unwrap();
     let listen = format!("http: {{listen: '{}'}}\n", bound.unwrap());
@@ -232,7 +234,7 @@ fn who_doesnt_weigh_tells_the_verdict_by_the_log() {
     let world = lived(&pipeline);
     let clock = HostClock::Real;
     let ask = |spec: Option<&Arc<PipelineSpec>>, path: &str| {
-        let published = Published::default();
+        let published = Snapshots::default();
         let any = Some(([127, 0, 0, 1], 0).into());
         let told = reading::told(pipeline.clone(), clock);
         let (_, bound) = http::start(any, published.clone(), Some(told), Stop::default()).unwrap();
@@ -375,7 +377,7 @@ fn a_loss_stops_a_run_unless_it_is_accepted() {
             (0..entries.len()).filter(|&n| matches!(entries[n], Entry::Lost(_))).collect();
         assert_eq!(lost.len(), 2, "one of each input");
         let since = entries[lost[1]..].iter().filter_map(|entry| match entry {
-            Entry::Closed(closed) => Some(&closed.panes),
+            Entry::Checkpoint(closed) => Some(&closed.panes),
             _ => None,
         });
         let panes: Vec<_> = since.flatten().collect();

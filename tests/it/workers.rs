@@ -8,8 +8,8 @@ use parallax::adapters::generate::{Pace, to_kafka};
 use parallax::adapters::kafka::mock::EmbeddedBroker;
 use parallax::generate::Scenario;
 use parallax::generate::scenario::{Fault, FaultKind, Faults, Where};
-use parallax::runtime::end_barrier::Meeting;
-use parallax::runtime::snapshot::{Published, Snapshot};
+use parallax::runtime::end_barrier::EndBarrier;
+use parallax::runtime::snapshot::{Snapshot, Snapshots};
 use parallax::runtime::stop::Stop;
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ fn several_workers_come_to_what_one_does() {
 
 #[test]
 fn workers_of_a_bounded_run_wait_for_the_last() {
-    let [one, two, three]: [Meeting; 3] = Meeting::of(3).try_into().unwrap();
+    let [one, two, three]: [EndBarrier; 3] = EndBarrier::of(3).try_into().unwrap();
     assert_eq!(one.has_read(at(10.0)), None);
     assert_eq!(three.has_read(at(30.0)), None);
     assert_eq!(two.has_read(at(20.0)), Some(at(30.0)));
@@ -95,8 +95,8 @@ fn workers_of_a_bounded_run_wait_for_the_last() {
 
 #[test]
 fn what_workers_say_adds_up() {
-    let all = Published::default();
-    let [one, two]: [Published; 2] = all.split(2).try_into().unwrap();
+    let all = Snapshots::default();
+    let [one, two]: [Snapshots; 2] = all.split(2).try_into().unwrap();
     let why = |task: u32, here: bool, bytes: u64| {
         let evaluator = json!({ "here": here, "leads": here });
         json!({ "pipeline": "fraud", "evaluator": evaluator, "log_bytes": bytes, "tasks": [{ "task": task }] })

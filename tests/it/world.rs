@@ -10,7 +10,7 @@ use parallax::engine::evaluator::{self, Evaluator, Rows};
 use parallax::engine::{Effect, Input, Task};
 use parallax::model::bucket::Unreadable;
 use parallax::model::cluster::ClusterSize;
-use parallax::model::entry::{ArmVitals, Entry, VitalCounts, Weighing};
+use parallax::model::entry::{ArmVitals, Entry, EvaluatorEntry, VitalCounts};
 use parallax::model::feeds::Feeds;
 use parallax::model::notice::Notice;
 use parallax::model::record::Record;
@@ -89,7 +89,7 @@ pub(crate) struct World {
     pub tasks: Vec<Task>,
     pub evaluator: Evaluator,
     pub logs: Vec<Vec<(u64, Entry)>>,
-    pub weighings: Vec<Weighing>,
+    pub weighings: Vec<EvaluatorEntry>,
     pub windows: Vec<WindowRow>,
     pub pairs: Vec<PairRow>,
     pub decisions: Vec<DecisionRow>,
@@ -173,14 +173,14 @@ impl World {
     }
 
     /// A new owner of the evaluator that holds this pipeline file and has followed so much of its log.
-    pub(crate) fn heir(&self, file: &Arc<PipelineSpec>, log: &[Weighing]) -> Evaluator {
-        let last = log.iter().rposition(|entry| matches!(entry, Weighing::State { .. }));
+    pub(crate) fn heir(&self, file: &Arc<PipelineSpec>, log: &[EvaluatorEntry]) -> Evaluator {
+        let last = log.iter().rposition(|entry| matches!(entry, EvaluatorEntry::State { .. }));
         let state = last.and_then(|at| match &log[at] {
-            Weighing::State { bytes, .. } => Some(bytes.as_slice()),
+            EvaluatorEntry::State { bytes, .. } => Some(bytes.as_slice()),
             _ => None,
         });
         let pending = &log[last.map_or(0, |at| at + 1)..];
-        let first = pending.iter().find_map(Weighing::rules);
+        let first = pending.iter().find_map(EvaluatorEntry::rules);
         let mut heir =
             Evaluator::recover(Arc::clone(file), self.tasks.len(), state, first).unwrap();
         for (task, entries) in (0..).zip(&self.logs) {

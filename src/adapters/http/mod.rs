@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 
 use crate::adapters::metrics::{self, CONTENT_TYPE};
 use crate::adapters::signals::ask_to_leave;
-use crate::runtime::snapshot::{Published, Snapshot};
+use crate::runtime::snapshot::{Snapshot, Snapshots};
 use crate::runtime::stop::Stop;
 use crate::runtime::told::{Told, Verdicts};
 
 /// What requests are answered from.
 #[derive(Clone)]
 struct Seen {
-    published: Published,
+    published: Snapshots,
     /// `None` where no other process can be the one that weighs.
     told: Option<Arc<Told>>,
 }
@@ -40,7 +40,7 @@ struct Seen {
 /// The address can't be bound.
 pub fn start(
     listen: Option<SocketAddr>,
-    published: Published,
+    published: Snapshots,
     told: Option<Told>,
     stop: Stop,
 ) -> Result<(JoinHandle<()>, Option<SocketAddr>)> {

@@ -16,9 +16,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use rdkafka_sys::rd_kafka_resp_err_t as Code;
 
-use super::alone::{Alone, Refused};
 use super::client::{connect_error, reader_config};
 use super::routed::by_partition;
+use super::sole_owner::{Refused, SoleOwner};
 use crate::config::endpoint::KafkaEndpoint;
 use crate::model::feeds::Feeds;
 use crate::runtime::clock::monotonic;
@@ -33,7 +33,7 @@ pub struct Membership {
     topics: Vec<String>,
     feeds: Feeds,
     /// One process reads everything.
-    alone: Option<Alone>,
+    alone: Option<SoleOwner>,
 }
 
 /// What the callback saw, in order.
@@ -116,7 +116,7 @@ impl Membership {
         // All inputs together are task 0, which one process owns.
         let alone = || {
             let session = Duration::from_millis(endpoint.session_ms.unsigned_abs());
-            Alone::new(feeds.partitions().iter().sum(), session)
+            SoleOwner::new(feeds.partitions().iter().sum(), session)
         };
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
         consumer.subscribe(&names).map_err(failed)?;

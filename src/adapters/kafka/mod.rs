@@ -4,7 +4,6 @@
 //! group's; a secret is never part of a message. Knows nothing of: what records mean.
 
 pub mod admin;
-mod alone;
 mod batch;
 pub mod bounds;
 mod client;
@@ -17,6 +16,7 @@ pub mod partitioner;
 pub mod producer;
 pub mod routed;
 pub mod sample;
+mod sole_owner;
 pub mod source;
 mod watermarks;
 

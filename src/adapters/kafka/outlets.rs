@@ -50,8 +50,8 @@ pub fn check_outlets(endpoint: &KafkaEndpoint, endpoints: &Endpoints) -> Result<
             reason: format!("{why} on {}; {cure}", endpoint.brokers),
         };
         match standing(asker.client(), topic).map_err(failed)? {
-            Standing::Fine => {}
-            Standing::Missing => {
+            OutletState::Fine => {}
+            OutletState::Missing => {
                 return Err(refused(
                     "it doesn't exist",
                     &format!(
@@ -60,7 +60,7 @@ pub fn check_outlets(endpoint: &KafkaEndpoint, endpoints: &Endpoints) -> Result<
                     ),
                 ));
             }
-            Standing::Refuses => {
+            OutletState::Refuses => {
                 let cure =
                     "give this user WRITE and DESCRIBE on it, and start again: nothing is lost";
                 return Err(refused("this user may not write to it", cure));
@@ -71,25 +71,28 @@ pub fn check_outlets(endpoint: &KafkaEndpoint, endpoints: &Endpoints) -> Result<
 }
 
 /// How a topic stands.
-enum Standing {
+enum OutletState {
     /// It is there, and nothing is known against it.
     Fine,
     Missing,
     Refuses,
 }
 
-fn standing(client: &Client<DefaultProducerContext>, topic: &str) -> Result<Standing, KafkaError> {
+fn standing(
+    client: &Client<DefaultProducerContext>,
+    topic: &str,
+) -> Result<OutletState, KafkaError> {
     let end = monotonic() + MAKES;
     loop {
         let metadata = client.fetch_metadata(Some(topic), DEADLINE)?;
         match metadata.topics().first().map(|topic| (topic.error(), topic.partitions().len())) {
             Some((Some(Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED), _)) => {
-                return Ok(Standing::Refuses);
+                return Ok(OutletState::Refuses);
             }
             Some((None, 1..)) => break,
             Some(_) | None if monotonic() < end => idle(PAUSE),
             None | Some((Some(Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) | None, _)) => {
-                return Ok(Standing::Missing);
+                return Ok(OutletState::Missing);
             }
             // There, and without a leader now: that is waited for when something is to be sent.
             Some(_) => break,
@@ -98,7 +101,7 @@ fn standing(client: &Client<DefaultProducerContext>, topic: &str) -> Result<Stan
     let described = describe(client, &[topic.to_owned()], DEADLINE, Rights::Asked);
     let described = described.and_then(|topics| topics.first().copied());
     Ok(match described {
-        Some(Topic::Here { writable: Some(false), .. }) => Standing::Refuses,
-        _ => Standing::Fine,
+        Some(Topic::Here { writable: Some(false), .. }) => OutletState::Refuses,
+        _ => OutletState::Fine,
     })
 }

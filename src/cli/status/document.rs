@@ -8,15 +8,17 @@ use parallax::decide::format;
 use parallax::model::entry::Fact;
 use parallax::model::signal::Signal;
 use parallax::model::time::EventTime;
-use parallax::runtime::inspect::{EvaluatorSurvey, InputSurvey, StreamSurvey, TaskSurvey};
+use parallax::runtime::inspect::{
+    EvaluatorInspection, InputInspection, StreamInspection, TaskInspection,
+};
 use serde_json::{Map, Value, json};
 
 use super::Said;
 
 /// The document.
 pub(super) fn of(said: &Said<'_>) -> Value {
-    let Said { pipeline, survey, process, now } = said;
-    let tasks = survey.tasks.iter().enumerate().map(|(at, of)| task(said, at, of));
+    let Said { pipeline, inspection, process, now } = said;
+    let tasks = inspection.tasks.iter().enumerate().map(|(at, of)| task(said, at, of));
     json!({
         "schema_version": 1,
         "pipeline": pipeline.spec.name,
@@ -27,14 +29,14 @@ pub(super) fn of(said: &Said<'_>) -> Value {
             LogEndpoint::Topic { name, .. } => json!({ "topic": name }),
         },
         "tasks": tasks.collect::<Vec<_>>(),
-        "evaluator": evaluator(said, &survey.evaluator),
+        "evaluator": evaluator(said, &inspection.evaluator),
         "process": process.as_ref().map(|(address, answer)| json!({
             "address": address.to_string(),
             "answers": answer.is_ok(),
             "reason": answer.as_ref().err(),
             "why": answer.as_ref().ok(),
         })),
-        "problems": survey.problems,
+        "problems": inspection.problems,
     })
 }
 
@@ -42,7 +44,7 @@ fn time(time: EventTime) -> Option<String> {
     (EventTime::START < time && time < EventTime::END).then(|| format::time(time))
 }
 
-fn stream(of: &StreamSurvey) -> Map<String, Value> {
+fn stream(of: &StreamInspection) -> Map<String, Value> {
     let fields = json!({
         "epoch": of.epoch,
         "configuration": of.config.map(|config| format!("{config:016x}")),
@@ -60,8 +62,8 @@ fn entry(of: Option<(u64, Option<EventTime>)>) -> Value {
     )
 }
 
-fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
-    let spec = &said.survey.spec;
+fn task(said: &Said<'_>, partition: usize, of: &TaskInspection) -> Value {
+    let spec = &said.inspection.spec;
     let inputs = of.inputs.iter().enumerate().map(|(at, input)| {
         json!({
             "arm": spec.feed_name(at),
@@ -94,14 +96,14 @@ fn task(said: &Said<'_>, partition: usize, of: &TaskSurvey) -> Value {
     let mut fields = stream(&of.stream);
     fields.insert("task".to_owned(), json!(partition));
     fields.insert("inputs".to_owned(), inputs.collect());
-    let horizon: Option<u64> = of.inputs.iter().map(InputSurvey::horizon).sum();
+    let horizon: Option<u64> = of.inputs.iter().map(InputInspection::horizon).sum();
     fields.insert("horizon".to_owned(), json!(horizon));
     fields.insert("comparisons".to_owned(), comparisons.collect());
     fields.insert("facts".to_owned(), of.facts.iter().map(fact).collect());
     Value::Object(fields)
 }
 
-fn evaluator(said: &Said<'_>, of: &EvaluatorSurvey) -> Value {
+fn evaluator(said: &Said<'_>, of: &EvaluatorInspection) -> Value {
     let spec = &said.pipeline.spec;
     let key = |name: &str| format!("{}/{name}", spec.name);
     let candidates = spec.candidates.iter().enumerate().map(|(at, name)| {

@@ -17,7 +17,7 @@ use parallax::adapters::http::ask;
 use parallax::config::Pipeline;
 use parallax::model::time::EventTime;
 use parallax::runtime::clock::HostClock;
-use parallax::runtime::inspect::Survey;
+use parallax::runtime::inspect::Inspection;
 use parallax::wiring::reading;
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ pub(super) struct Status {
 /// All that is said.
 struct Said<'a> {
     pipeline: &'a Pipeline,
-    survey: Survey,
+    inspection: Inspection,
     /// The process that listens where the pipeline file says, if it lets one.
     process: Option<(SocketAddr, Result<Value, String>)>,
     now: EventTime,
@@ -45,13 +45,13 @@ struct Said<'a> {
 impl Status {
     pub(super) fn run(self, output: Output) -> Result<()> {
         let pipeline = super::load(&self.pipeline)?;
-        let survey = reading::survey(&pipeline)?;
+        let inspection = reading::inspection(&pipeline)?;
         let process = pipeline.endpoints.http.map(|address| {
             let answer = ask::why(address).and_then(|why| ours(&pipeline.spec.name, why));
             (address, answer)
         });
         let now = HostClock::Real.now();
-        let said = Said { pipeline: &pipeline, survey, process, now };
+        let said = Said { pipeline: &pipeline, inspection, process, now };
         let text = match output {
             Output::Table => table::of(&said),
             Output::Json => format!("{:#}\n", document::of(&said)),

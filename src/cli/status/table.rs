@@ -8,7 +8,7 @@ use std::path::Path;
 use parallax::config::endpoint::LogEndpoint;
 use parallax::decide::format;
 use parallax::model::time::EventTime;
-use parallax::runtime::inspect::{InputSurvey, StreamSurvey, TaskSurvey};
+use parallax::runtime::inspect::{InputInspection, StreamInspection, TaskInspection};
 use serde_json::Value;
 
 use super::Said;
@@ -17,7 +17,7 @@ use crate::cli::columns::columns;
 
 /// The text.
 pub(super) fn of(said: &Said<'_>) -> String {
-    let Said { pipeline, survey, .. } = said;
+    let Said { pipeline, inspection, .. } = said;
     let log = match &pipeline.endpoints.log {
         LogEndpoint::Folder(folder) => format!("in {}", Path::new(folder).display()),
         LogEndpoint::Topic { name, .. } => format!("topic {name}"),
@@ -32,10 +32,10 @@ pub(super) fn of(said: &Said<'_>) -> String {
     text.push('\n');
     text.push_str(&evaluator(said));
     text.push_str(&process(said));
-    if !survey.problems.is_empty() {
+    if !inspection.problems.is_empty() {
         text.push_str("\nLook at:\n");
     }
-    for problem in &survey.problems {
+    for problem in &inspection.problems {
         text.push_str(&format!("- {problem}\n"));
     }
     text
@@ -65,7 +65,7 @@ fn entry(now: EventTime, last: Option<(u64, Option<EventTime>)>) -> String {
     }
 }
 
-fn epoch(of: &StreamSurvey) -> String {
+fn epoch(of: &StreamInspection) -> String {
     of.epoch.map_or_else(|| "never claimed".to_owned(), |epoch| epoch.to_string())
 }
 
@@ -91,16 +91,16 @@ fn tasks(said: &Said<'_>) -> String {
         "FACTS",
         "PARKED",
     ];
-    let tasks = said.survey.tasks.iter().enumerate();
+    let tasks = said.inspection.tasks.iter().enumerate();
     columns(&head, &tasks.map(|(at, task)| row(said, at, task)).collect::<Vec<_>>())
 }
 
-fn row(said: &Said<'_>, partition: usize, task: &TaskSurvey) -> Vec<String> {
-    let (spec, now) = (&said.survey.spec, said.now);
+fn row(said: &Said<'_>, partition: usize, task: &TaskInspection) -> Vec<String> {
+    let (spec, now) = (&said.inspection.spec, said.now);
     let closed = task.comparisons.iter().map(|c| time_and_age(now, c.closed_to));
     let resumes = task.inputs.iter().enumerate();
     let resumes = resumes.map(|(at, input)| format!("{} {}", spec.feed_name(at), input.resumes_at));
-    let horizon = format::count(task.inputs.iter().map(InputSurvey::horizon_at_least).sum());
+    let horizon = format::count(task.inputs.iter().map(InputInspection::horizon_at_least).sum());
     let is_known = task.inputs.iter().all(|input| input.bounds.is_some());
     let parked = spec.candidates.iter().zip(&task.comparisons).filter(|(_, c)| c.parked);
     let parked: Vec<&str> = parked.map(|(name, _)| name.as_str()).collect();
@@ -118,7 +118,7 @@ fn row(said: &Said<'_>, partition: usize, task: &TaskSurvey) -> Vec<String> {
 }
 
 fn evaluator(said: &Said<'_>) -> String {
-    let (spec, now, of) = (&said.pipeline.spec, said.now, &said.survey.evaluator);
+    let (spec, now, of) = (&said.pipeline.spec, said.now, &said.inspection.evaluator);
     let head = ["EVALUATOR'S EPOCH", "CLAIMED", "LAST ENTRY", "LAST STATE"];
     let own = vec![
         epoch(&of.stream),

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::task::recover::Epoch;
-use crate::model::entry::{Entry, TableFile, Weighing};
+use crate::model::entry::{Entry, EvaluatorEntry, TableFile};
 use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
@@ -29,9 +29,9 @@ use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
 use cut::Cut;
 use rollout::{Context, Outcome};
-use row_buffer::{Under, Unfiled, Unstaged};
+use row_buffer::{PendingFile, RowBuffer, RowContext};
 use state::{State, TakenPane};
-use tempo::Timing;
+use tempo::TempoState;
 
 pub use tempo::First;
 
@@ -62,7 +62,7 @@ pub enum Input<'a> {
         patient: bool,
     },
     /// An entry of the evaluator's own log was read back.
-    Logged(&'a Weighing),
+    Logged(&'a EvaluatorEntry),
     /// The control topic has acknowledged the signal with this sequence.
     Delivered(u64),
     /// The state that was last written before this time is written again.
@@ -103,7 +103,7 @@ impl Rows {
 #[derive(Debug)]
 pub enum Effect {
     /// Append this to the evaluator's log.
-    Append(Weighing),
+    Append(EvaluatorEntry),
     /// Stage these rows durably under this name; a later `Append` names the file.
     Stage {
         /// Which file; its name is deterministic.
@@ -133,7 +133,7 @@ pub struct Evaluator {
     /// The log says which rules are in force.
     is_said: bool,
     state: State,
-    unfiled: Unfiled,
+    row_buffer: RowBuffer,
     /// Commands that were appended and not read back yet.
     in_flight: usize,
     commanded: Vec<EventTime>,
@@ -195,7 +195,7 @@ impl Evaluator {
             spec,
             file,
             state,
-            unfiled: Unfiled::default(),
+            row_buffer: RowBuffer::default(),
             in_flight: 0,
             retimed: 0,
             parts: Vec::new(),
@@ -256,7 +256,7 @@ impl Evaluator {
         self.commanded = self.state.rollouts.iter().map(|r| r.weighed_to).collect();
         self.command_tempo();
         if !self.is_said || self.spec.revision < self.file.revision {
-            self.command(Weighing::Change(self.file.rules_spec()));
+            self.command(EvaluatorEntry::Change(self.file.rules_spec()));
         }
         self.command_panes();
         self.command_times();
@@ -299,11 +299,11 @@ impl Evaluator {
             }
             Input::Delivered(sequence) => {
                 self.state.unsent.retain(|signal| signal.sequence != sequence);
-                self.effects.push_back(Effect::Append(Weighing::Sent { sequence }));
+                self.effects.push_back(Effect::Append(EvaluatorEntry::Sent { sequence }));
             }
             Input::Repeat { before } => {
                 // At the beginning, which isn't told apart from long ago, no file is cut short for it.
-                let is_due = self.said != EventTime::START || self.unfiled.count() == 0;
+                let is_due = self.said != EventTime::START || self.row_buffer.count() == 0;
                 self.roll_due |= self.said < before && is_due && self.state.weighings != 0;
                 self.settle();
             }
@@ -315,7 +315,7 @@ impl Evaluator {
                 }
             }
             Input::Flush => {
-                self.roll_due |= self.unfiled.count() != 0;
+                self.roll_due |= self.row_buffer.count() != 0;
                 self.settle();
             }
         }
@@ -334,21 +334,21 @@ impl Evaluator {
 
     /// Whether everything that an entry of its log speaks of was read.
     #[must_use]
-    pub fn can_weigh(&self, entry: &Weighing) -> bool {
+    pub fn can_weigh(&self, entry: &EvaluatorEntry) -> bool {
         match entry {
-            Weighing::Cut { ends, .. } => {
+            EvaluatorEntry::Cut { ends, .. } => {
                 let seen = self.state.vitals_seen();
                 ends.iter().zip(&seen).all(|(end, seen)| end <= seen)
             }
-            Weighing::Panes { comparison, to, missing } => {
+            EvaluatorEntry::Panes { comparison, to, missing } => {
                 self.state.has_closed(usize::from(*comparison), *to, missing)
             }
-            Weighing::Claim { .. }
-            | Weighing::Sent { .. }
-            | Weighing::State { .. }
-            | Weighing::Change(_)
-            | Weighing::Asks { .. }
-            | Weighing::Retimes(_) => true,
+            EvaluatorEntry::Claim { .. }
+            | EvaluatorEntry::Sent { .. }
+            | EvaluatorEntry::State { .. }
+            | EvaluatorEntry::Change(_)
+            | EvaluatorEntry::Asks { .. }
+            | EvaluatorEntry::TempoChange(_) => true,
         }
     }
 
@@ -370,7 +370,7 @@ impl Evaluator {
         Some(verdict::document((&self.spec, &self.file), comparison, rollout, self.now))
     }
 
-    fn command(&mut self, entry: Weighing) {
+    fn command(&mut self, entry: EvaluatorEntry) {
         self.in_flight += 1;
         self.effects.push_back(Effect::Append(entry));
     }
@@ -381,13 +381,13 @@ impl Evaluator {
         let (revision, tempo) = (self.file.revision, self.file.time.tempo());
         let in_force = if self.is_said { self.spec.revision } else { 0 };
         match self.state.timing.as_ref().map(|timing| (timing.wanted(), timing.pending())) {
-            None => self.command(Weighing::Retimes(Times::always(tempo))),
+            None => self.command(EvaluatorEntry::TempoChange(Times::always(tempo))),
             Some(((known, wanted), _)) if wanted != tempo && known.max(in_force) < revision => {
-                self.command(Weighing::Asks { revision, tempo });
+                self.command(EvaluatorEntry::Asks { revision, tempo });
             }
             // Tasks that begin later hear it as well.
             Some((_, Some((revision, tempo)))) => {
-                self.command(Weighing::Asks { revision, tempo });
+                self.command(EvaluatorEntry::Asks { revision, tempo });
             }
             Some(_) => {}
         }
@@ -408,7 +408,7 @@ impl Evaluator {
         let next = timing.next(&self.state.said).filter(|next| self.retimed < next.revision);
         if let Some(next) = next {
             self.retimed = next.revision;
-            self.command(Weighing::Retimes(next));
+            self.command(EvaluatorEntry::TempoChange(next));
         }
     }
 
@@ -420,7 +420,7 @@ impl Evaluator {
             let to = self.state.closed_by_all(comparison);
             if self.commanded[comparison] < to {
                 self.commanded[comparison] = to;
-                self.command(Weighing::Panes { comparison: number, to, missing: Vec::new() });
+                self.command(EvaluatorEntry::Panes { comparison: number, to, missing: Vec::new() });
             }
         }
     }
@@ -455,7 +455,7 @@ impl Evaluator {
             };
             self.commanded[comparison] = to;
             let missing = self.state.missing(comparison, to);
-            self.command(Weighing::Panes { comparison: number, to, missing });
+            self.command(EvaluatorEntry::Panes { comparison: number, to, missing });
         }
     }
 
@@ -463,31 +463,31 @@ impl Evaluator {
         let ends = self.state.vitals_seen();
         if self.mode == Mode::Leads && self.state.cut_to != ends {
             self.state.cut_to.clone_from(&ends);
-            self.command(Weighing::Cut { ends, at });
+            self.command(EvaluatorEntry::Cut { ends, at });
         }
     }
 
-    fn weigh(&mut self, entry: &Weighing) {
+    fn weigh(&mut self, entry: &EvaluatorEntry) {
         match entry {
-            Weighing::Claim { .. } | Weighing::State { .. } => {}
-            Weighing::Change(rules) => self.change(rules),
-            Weighing::Asks { revision, tempo } => {
+            EvaluatorEntry::Claim { .. } | EvaluatorEntry::State { .. } => {}
+            EvaluatorEntry::Change(rules) => self.change(rules),
+            EvaluatorEntry::Asks { revision, tempo } => {
                 if let Some(timing) = &mut self.state.timing {
                     timing.ask(*revision, *tempo);
                 }
             }
-            Weighing::Retimes(times) => self.retime(times),
-            Weighing::Sent { sequence } => {
+            EvaluatorEntry::TempoChange(times) => self.retime(times),
+            EvaluatorEntry::Sent { sequence } => {
                 self.state.unsent.retain(|signal| signal.sequence != *sequence);
             }
-            Weighing::Cut { ends, at } => {
+            EvaluatorEntry::Cut { ends, at } => {
                 self.begin_weighing();
                 let cut = self.state.take_cut(ends, *at, &self.spec.feeds);
                 for number in 0..self.spec.candidates.len() {
                     self.weigh_cut(number, &cut);
                 }
             }
-            Weighing::Panes { comparison, to, missing } => {
+            EvaluatorEntry::Panes { comparison, to, missing } => {
                 self.begin_weighing();
                 self.weigh_panes(usize::from(*comparison), *to, missing);
             }
@@ -502,7 +502,7 @@ impl Evaluator {
         self.is_said = true;
         let spec = self.in_force(rules);
         if !rules.means(&self.spec.rules_spec()) {
-            self.unfiled.seal(under(&self.spec, &self.state));
+            self.row_buffer.seal(under(&self.spec, &self.state));
             self.begin_weighing();
             for rollout in &mut self.state.rollouts {
                 rollout.change(&self.spec, &spec);
@@ -514,7 +514,7 @@ impl Evaluator {
     /// Tasks go by these times, unless they go by newer ones.
     fn retime(&mut self, times: &Times) {
         let Some(timing) = &mut self.state.timing else {
-            self.state.timing = Some(Timing::new(*times));
+            self.state.timing = Some(TempoState::new(*times));
             self.spec = self.in_force(&self.spec.rules_spec());
             return;
         };
@@ -573,7 +573,7 @@ impl Evaluator {
             };
             let comparison = context.comparison;
             let size = self.spec.times().at(pane.start).pane;
-            self.unfiled.panes.push(PaneRow { comparison, size, pane });
+            self.row_buffer.panes.push(PaneRow { comparison, size, pane });
             self.conclude(outcome);
         }
         let comparison = self.context(number).comparison;
@@ -592,7 +592,7 @@ impl Evaluator {
                 self.state.rollouts[number].last_window = Some(row.clone());
                 self.tell(Effect::Reported(Box::new(row.clone())));
             }
-            self.unfiled.windows.push(row);
+            self.row_buffer.windows.push(row);
         }
     }
 
@@ -616,7 +616,7 @@ impl Evaluator {
         }
         for row in outcome.decisions {
             self.tell(Effect::Decided(Box::new(row.clone())));
-            self.unfiled.decisions.push(row);
+            self.row_buffer.decisions.push(row);
         }
     }
 
@@ -632,7 +632,7 @@ impl Evaluator {
         if self.state.rolled_to == EventTime::START {
             self.state.rolled_to = boundary;
         } else if self.state.rolled_to < boundary
-            || self.spec.roll_rows as usize <= self.unfiled.count()
+            || self.spec.roll_rows as usize <= self.row_buffer.count()
         {
             self.state.rolled_to = self.state.rolled_to.max(boundary);
             self.roll_due = true;
@@ -648,12 +648,14 @@ impl Evaluator {
         self.roll_due = false;
         self.said = self.now;
         let mut files = Vec::new();
-        for Unstaged { file, rows, config } in self.unfiled.take(under(&self.spec, &self.state)) {
+        for PendingFile { file, rows, config } in
+            self.row_buffer.take(under(&self.spec, &self.state))
+        {
             files.push(file.clone());
             self.effects.push_back(Effect::Stage { file, rows, config });
         }
         let bytes = self.state.write(self.spec.rules_spec());
-        self.effects.push_back(Effect::Append(Weighing::State { bytes, files }));
+        self.effects.push_back(Effect::Append(EvaluatorEntry::State { bytes, files }));
     }
 }
 
@@ -676,6 +678,10 @@ fn in_force(
 }
 
 /// What the rows so far were weighed under.
-fn under<'a>(spec: &'a PipelineSpec, state: &State) -> Under<'a> {
-    Under { candidates: &spec.candidates, config: spec.config_hash, weighings: state.weighings }
+fn under<'a>(spec: &'a PipelineSpec, state: &State) -> RowContext<'a> {
+    RowContext {
+        candidates: &spec.candidates,
+        config: spec.config_hash,
+        weighings: state.weighings,
+    }
 }

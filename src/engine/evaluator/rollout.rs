@@ -25,7 +25,7 @@ use crate::model::tally::{Segment, Tally};
 use crate::model::time::{EventTime, Span};
 use crate::report::{Offsets, Windows};
 use crate::rules::answering::Answering;
-use crate::rules::budget::{Ledger, deal};
+use crate::rules::budget::{ErrorBudget, allot};
 use crate::rules::look::{Look, Seen, Trial};
 use crate::rules::watch::Watch;
 
@@ -40,7 +40,7 @@ pub(super) struct Rollout {
     pub(super) watches: Vec<Watch>,
     /// Rides behind the state.
     #[serde(skip)]
-    pub(super) ledger: Ledger,
+    pub(super) budget: ErrorBudget,
     pub(super) latch: Latch,
     /// On vitals and on panes.
     pub(super) versions: [Versions; 2],
@@ -91,12 +91,12 @@ struct Grounding<'a> {
 
 impl Rollout {
     pub(super) fn new(spec: &PipelineSpec) -> Self {
-        let mut ledger = Ledger::default();
+        let mut budget = ErrorBudget::default();
         Self {
             weighed_to: EventTime::START,
             windows: Windows::new(&spec.windows),
-            watches: deal(spec, Vec::new(), ["", ""], &mut ledger),
-            ledger,
+            watches: allot(spec, Vec::new(), ["", ""], &mut budget),
+            budget,
             latch: Latch::default(),
             versions: Default::default(),
             decisions: Vec::new(),
@@ -373,14 +373,14 @@ impl Rollout {
             Change::None => return,
             Change::Named => {
                 let name = key(versions.current());
-                self.ledger.name(&name);
+                self.budget.name(&name);
             }
             Change::Begins => {
                 let is_of = |watch: &Watch| watch.basis == basis;
                 let watches = std::mem::take(&mut self.watches).into_iter();
                 let (before, kept): (Vec<Watch>, Vec<Watch>) = watches.partition(is_of);
                 self.watches = kept;
-                self.deal(spec);
+                self.allot(spec);
                 for watch in self.watches.iter_mut().filter(|watch| is_of(watch)) {
                     if let Some(before) = before.iter().find(|b| b.rule == watch.rule) {
                         watch.inherit(before);
@@ -389,7 +389,7 @@ impl Rollout {
             }
         }
         let keys = self.keys();
-        self.ledger.keep([&keys[0], &keys[1]]);
+        self.budget.keep([&keys[0], &keys[1]]);
     }
 
     /// What the ledger calls the rollouts on vitals and on panes.
@@ -415,7 +415,7 @@ impl Rollout {
             is_alike.then_some(watch)
         };
         self.watches = std::mem::take(&mut self.watches).into_iter().filter_map(goes_on).collect();
-        self.deal(spec);
+        self.allot(spec);
     }
 
     /// Panes change their length: where more of them come in the stated interval, each must show more.
@@ -424,10 +424,10 @@ impl Rollout {
     }
 
     /// Places without a watch get one that begins.
-    fn deal(&mut self, spec: &PipelineSpec) {
+    fn allot(&mut self, spec: &PipelineSpec) {
         let keys = self.keys();
         let watches = std::mem::take(&mut self.watches);
-        self.watches = deal(spec, watches, [&keys[0], &keys[1]], &mut self.ledger);
+        self.watches = allot(spec, watches, [&keys[0], &keys[1]], &mut self.budget);
     }
 }
 

@@ -13,17 +13,17 @@ use crate::model::time::{DAY, EventTime};
 
 /// Rows that lie in no file yet.
 #[derive(Debug, Default)]
-pub(super) struct Unfiled {
+pub(super) struct RowBuffer {
     pub(super) windows: Vec<WindowRow>,
     pub(super) panes: Vec<PaneRow>,
     pub(super) decisions: Vec<DecisionRow>,
     /// Files of earlier configurations, to be staged with the others.
-    sealed: Vec<Unstaged>,
+    sealed: Vec<PendingFile>,
 }
 
 /// A file to be staged.
 #[derive(Debug)]
-pub(super) struct Unstaged {
+pub(super) struct PendingFile {
     pub(super) file: TableFile,
     pub(super) rows: Rows,
     /// Hash of the configuration that its rows were weighed under.
@@ -32,31 +32,31 @@ pub(super) struct Unstaged {
 
 /// What the rows so far were weighed under.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Under<'a> {
+pub(super) struct RowContext<'a> {
     pub(super) candidates: &'a [String],
     pub(super) config: u64,
     /// Weighings so far.
     pub(super) weighings: u64,
 }
 
-impl Unfiled {
+impl RowBuffer {
     pub(super) fn count(&self) -> usize {
-        let sealed: usize = self.sealed.iter().map(|unstaged| unstaged.rows.count()).sum();
+        let sealed: usize = self.sealed.iter().map(|pending| pending.rows.count()).sum();
         self.windows.len() + self.panes.len() + self.decisions.len() + sealed
     }
 
     /// What comes from now on is weighed under another configuration.
-    pub(super) fn seal(&mut self, under: Under<'_>) {
+    pub(super) fn seal(&mut self, under: RowContext<'_>) {
         let files = self.take(under);
         self.sealed = files;
     }
 
     /// All files that the rows make.
-    pub(super) fn take(&mut self, under: Under<'_>) -> Vec<Unstaged> {
+    pub(super) fn take(&mut self, under: RowContext<'_>) -> Vec<PendingFile> {
         let mut files = std::mem::take(&mut self.sealed);
         for number in (0_u8..).take(under.candidates.len()) {
             let mut stage = |table, first, rows| {
-                files.push(unstaged(under, (number, table), first, rows));
+                files.push(pending(under, (number, table), first, rows));
             };
             let windows = take_of(&mut self.windows, |row| row.comparison == number);
             for (day, rows) in by_day(windows, |row| row.start) {
@@ -75,17 +75,17 @@ impl Unfiled {
     }
 }
 
-fn unstaged(
-    under: Under<'_>,
+fn pending(
+    under: RowContext<'_>,
     (number, table): (u8, &str),
     first: EventTime,
     rows: Rows,
-) -> Unstaged {
+) -> PendingFile {
     let candidate = &under.candidates[usize::from(number)];
     let (at, weighings) = (first.us() / 1000, under.weighings);
     let name = format!("{table}-{candidate}-{at}-{weighings}.parquet");
     let file = TableFile { table: table.to_owned(), comparison: number, first, name };
-    Unstaged { file, rows, config: under.config }
+    PendingFile { file, rows, config: under.config }
 }
 
 /// Rows by the day they belong to, each with its first time: a file lies in the folder of one day.

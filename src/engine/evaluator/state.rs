@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ages::Ages;
 use super::cut::Cut;
 use super::rollout::Rollout;
-use super::tempo::Timing;
+use super::tempo::TempoState;
 use crate::engine::task::recover::Epoch;
 use crate::model::entry::{Entry, Pane, TimesSaid, Vitals};
 use crate::model::feeds::Feeds;
@@ -18,7 +18,7 @@ use crate::model::signal::Signal;
 use crate::model::spec::{PipelineSpec, RulesSpec};
 use crate::model::time::EventTime;
 use crate::report::Offsets;
-use crate::rules::budget::Ledger;
+use crate::rules::budget::ErrorBudget;
 
 /// The evaluator's whole state.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) unsent: Vec<Signal>,
     /// Rides behind the state; `None` where no log said it yet.
     #[serde(skip)]
-    pub(super) timing: Option<Timing>,
+    pub(super) timing: Option<TempoState>,
     /// By task what it said of its times last; rides behind the state.
     #[serde(skip)]
     pub(super) said: Vec<Option<TimesSaid>>,
@@ -51,13 +51,13 @@ struct Behind {
     /// The rules that it was reached under.
     rules: RulesSpec,
     /// By candidate.
-    ledgers: Vec<Ledger>,
+    budgets: Vec<ErrorBudget>,
 }
 
 /// What stands behind that; logs from before times could change end before it.
 #[derive(Serialize, Deserialize)]
 struct BehindRules {
-    timing: Timing,
+    timing: TempoState,
     said: Vec<Option<TimesSaid>>,
 }
 
@@ -166,24 +166,24 @@ impl State {
         if rest.is_empty() {
             return Ok((state, None));
         }
-        let (Behind { rules, ledgers }, rest) =
+        let (Behind { rules, budgets }, rest) =
             postcard::take_from_bytes(rest).map_err(unreadable)?;
         if !rest.is_empty() {
             let BehindRules { timing, said } = postcard::from_bytes(rest).map_err(unreadable)?;
             (state.timing, state.said) = (Some(timing), said);
         }
-        for (rollout, ledger) in state.rollouts.iter_mut().zip(ledgers) {
-            rollout.ledger = ledger;
+        for (rollout, budget) in state.rollouts.iter_mut().zip(budgets) {
+            rollout.budget = budget;
         }
         Ok((state, Some(rules)))
     }
 
     /// What `read` gives back.
     pub(super) fn write(&self, rules: RulesSpec) -> Vec<u8> {
-        let ledgers = self.rollouts.iter().map(|rollout| rollout.ledger.clone()).collect();
+        let budgets = self.rollouts.iter().map(|rollout| rollout.budget.clone()).collect();
         let timing = self.timing.clone();
         let times = timing.map(|timing| BehindRules { timing, said: self.said.clone() });
-        let state = (self, Behind { rules, ledgers });
+        let state = (self, Behind { rules, budgets });
         // A state is plain data; it could only fail to encode for lack of memory.
         match times {
             Some(times) => postcard::to_allocvec(&(state, times)).unwrap_or_default(),
@@ -200,7 +200,7 @@ impl State {
         feed.position = position;
         match entry {
             Entry::Claim { .. } => feed.epoch = Epoch(position),
-            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) | Entry::Feeds(_) => {}
+            Entry::Fact(_) | Entry::Lost(_) | Entry::GapMarks(_) | Entry::Feeds(_) => {}
             Entry::Times(said) => {
                 if let Some(last) = self.said.get_mut(task as usize) {
                     *last = Some(*said);
@@ -210,7 +210,7 @@ impl State {
                 feed.note_ages(vitals);
                 feed.vitals.push_back(vitals.clone());
             }
-            Entry::Closed(closed) | Entry::Repeated(closed) => {
+            Entry::Checkpoint(closed) | Entry::Repeated(closed) => {
                 let number = usize::from(closed.comparison);
                 let aged = |pane: &Pane| {
                     let old = [0, number + 1].map(|arm| feed.old_share(feeds, arm, pane.start));

@@ -15,14 +15,14 @@ use crate::model::times::{Hold, Tempo, Times, common_multiple};
 
 /// The times of all tasks, as the log has them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct Timing {
+pub(super) struct TempoState {
     /// In force.
     pub(super) times: Times,
     /// The tempo that was asked for last, and by which revision.
     pub(super) asked: Option<(u32, Tempo)>,
 }
 
-impl Timing {
+impl TempoState {
     pub(super) const fn new(times: Times) -> Self {
         Self { times, asked: None }
     }

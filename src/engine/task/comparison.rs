@@ -7,13 +7,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::input::{Inlet, Side};
-use super::rows::{self, Words, agreement};
+use super::rows::{self, NamesOfRows, agreement};
 use crate::join::{Join, Joined};
 use crate::model::bucket::Buckets;
 use crate::model::entry::{Fact, PairFile, Pane};
 use crate::model::feeds::Feeds;
 use crate::model::key::Key;
-use crate::model::loss::Lacks;
+use crate::model::loss::GapMarks;
 use crate::model::resume::ResumePoint;
 use crate::model::row::PairRow;
 use crate::model::spec::PipelineSpec;
@@ -41,7 +41,7 @@ pub(super) struct Comparison {
     /// By feed, the primary's first, where its last entry says to read again.
     pub(super) resume: Vec<ResumePoint>,
     /// By feed likewise, up to when its panes may lack records.
-    pub(super) lacks: Vec<Lacks>,
+    pub(super) lacks: Vec<GapMarks>,
     /// Records were lost since its last entry: the pane at the frontier is told even if nothing is
     /// left of it, so that no window that holds it passes for whole.
     pub(super) lost: bool,
@@ -69,7 +69,7 @@ pub(super) struct Workspace {
     pub(super) join: Join,
     pub(super) tally: PaneTally,
     pub(super) keys: [Vec<Key>; 2],
-    pub(super) words: Words,
+    pub(super) words: NamesOfRows,
 }
 
 impl Comparison {
@@ -86,7 +86,7 @@ impl Comparison {
             rows: Vec::new(),
             named: VecDeque::new(),
             parked: None,
-            lacks: vec![Lacks::default(); resume.len()],
+            lacks: vec![GapMarks::default(); resume.len()],
             resume,
             lost: false,
         }

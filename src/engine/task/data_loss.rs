@@ -10,7 +10,7 @@ use super::effect::{Differs, Effect};
 use super::input::Inlet;
 use super::{Task, begins_at};
 use crate::model::entry::{Entry, Fact};
-use crate::model::loss::{Lack, Loss};
+use crate::model::loss::{GapMark, Loss};
 use crate::model::resume::ResumePoint;
 use crate::model::time::EventTime;
 
@@ -187,8 +187,8 @@ impl Task {
                 let place = of.place(input);
                 if let Some(at) = place.filter(|at| of.lacks[*at].until == Some(until)) {
                     of.lacks[at].end(until, to);
-                    let lack = Lack { comparison: of.number, input, until, to };
-                    self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
+                    let lack = GapMark { comparison: of.number, input, until, to };
+                    self.effects.push_back(Effect::Append(Entry::GapMarks(lack)));
                 }
             }
         }
@@ -201,8 +201,8 @@ impl Task {
         let Comparison { number, lacks, resume, .. } = &self.comparisons[at];
         for (lacks, ResumePoint { input, .. }) in lacks.iter().zip(resume) {
             if need < lacks.to && lacks.until.is_none() {
-                let lack = Lack { comparison: *number, input: *input, until: 0, to: lacks.to };
-                self.effects.push_back(Effect::Append(Entry::Lacks(lack)));
+                let lack = GapMark { comparison: *number, input: *input, until: 0, to: lacks.to };
+                self.effects.push_back(Effect::Append(Entry::GapMarks(lack)));
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::model::resume::ResumePoint;
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;
-use crate::tally::records::Held;
+use crate::tally::records::RecordStore;
 use crate::vitals::VitalsCounter;
 use crate::vitals::keys::Keys;
 use crate::vitals::recent::Recent;
@@ -37,7 +37,7 @@ pub(super) struct Inlet {
     times: Times,
     clock: Clock<Kept>,
     freed: Freed<Kept>,
-    pub(super) held: Held,
+    pub(super) held: RecordStore,
     pub(super) side: BTreeMap<EventTime, Side>,
     pub(super) vitals: VitalsCounter,
     bounds: VecDeque<Bound>,
@@ -135,7 +135,7 @@ impl Inlet {
             times,
             clock: Clock::new(times, from.max),
             freed: Freed::default(),
-            held: Held::new(times),
+            held: RecordStore::new(times),
             side: BTreeMap::new(),
             vitals: VitalsCounter::new(
                 &spec.dimensions,

@@ -31,7 +31,7 @@ use self::tempo::at_times;
 use crate::decode::{Decoder, Reject};
 use crate::join::Join;
 use crate::model::entry::{
-    ArmVitals, Closed, Entry, Fact, FeedPoints, PairFile, Pane, Vitals, VitalsPoint,
+    ArmVitals, Checkpoint, Entry, Fact, FeedPoints, PairFile, Pane, Vitals, VitalsPoint,
 };
 use crate::model::key::{hash_of, short};
 use crate::model::record::Record;
@@ -149,7 +149,7 @@ impl Task {
                 join: Join::default(),
                 tally: PaneTally::new(&spec),
                 keys: [Vec::new(), Vec::new()],
-                words: rows::Words::default(),
+                words: rows::NamesOfRows::default(),
             },
             spec,
             effects: VecDeque::new(),
@@ -436,8 +436,8 @@ impl Task {
             self.effects.push_back(Effect::Stage { name, comparison: number, rows });
         }
         let parked = self.resumes_at(at);
-        let closed = Closed { panes, ..self.word(at, parked) };
-        self.effects.push_back(Effect::Append(Entry::Closed(closed)));
+        let closed = Checkpoint { panes, ..self.word(at, parked) };
+        self.effects.push_back(Effect::Append(Entry::Checkpoint(closed)));
         self.forget();
     }
 
@@ -449,7 +449,7 @@ impl Task {
 
     /// How far a comparison is closed and where it is taken up again, without panes; what has to stand before
     /// such an entry is appended.
-    fn word(&mut self, at: usize, Parked { resume, facts }: Parked) -> Closed {
+    fn word(&mut self, at: usize, Parked { resume, facts }: Parked) -> Checkpoint {
         self.repeat_lacks(at);
         let feeds = &self.spec.feeds;
         let first = |arm: usize| u8::try_from(feeds.of_arm(arm).start).unwrap_or(u8::MAX);
@@ -465,7 +465,7 @@ impl Task {
         let facts = [facts, self.facts_behind(&apart)].concat();
         let of = &mut self.comparisons[at];
         (of.resume, of.said) = (resume, self.now);
-        Closed {
+        Checkpoint {
             comparison,
             to: of.closed_to,
             panes: Vec::new(),

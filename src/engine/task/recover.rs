@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::entry::{Closed, Entry, Fact, FeedPoints, PairFile, VitalsPoint};
+use crate::model::entry::{Checkpoint, Entry, Fact, FeedPoints, PairFile, VitalsPoint};
 use crate::model::feeds::Feeds;
-use crate::model::loss::{Lack, Lacks, Loss};
+use crate::model::loss::{GapMark, GapMarks, Loss};
 use crate::model::resume::ResumePoint;
 use crate::model::time::EventTime;
 use crate::model::times::{Hold, Times};
@@ -63,7 +63,7 @@ pub(super) struct Recovered {
     /// By input that lost records, where a comparison begins that has closed nothing yet.
     begins: BTreeMap<u8, ResumePoint>,
     /// By comparison and input that lost records, up to when panes may lack them.
-    lacks: BTreeMap<(u8, u8), Lacks>,
+    lacks: BTreeMap<(u8, u8), GapMarks>,
     /// By comparison where its next closed panes say to read again, if it has several feeds of an arm.
     points: BTreeMap<u8, Vec<ResumePoint>>,
     /// The times that its owners went by, if they said.
@@ -103,9 +103,9 @@ impl Recovered {
                         }
                     }
                 }
-                Entry::Closed(closed) | Entry::Repeated(closed) => state.close(closed),
+                Entry::Checkpoint(closed) | Entry::Repeated(closed) => state.close(closed),
                 Entry::Lost(loss) => state.lose(loss, feeds, comparisons),
-                Entry::Lacks(Lack { comparison, input, until, to }) => {
+                Entry::GapMarks(GapMark { comparison, input, until, to }) => {
                     state.lacks.entry((*comparison, *input)).or_default().end(*until, *to);
                 }
                 Entry::Feeds(FeedPoints { comparison, resume, .. }) => {
@@ -116,11 +116,11 @@ impl Recovered {
         state
     }
 
-    fn close(&mut self, closed: &Closed) {
+    fn close(&mut self, closed: &Checkpoint) {
         for fact in &closed.facts {
             self.add_fact(*fact);
         }
-        let Closed { comparison, to, rows_from, resume, files, vitals, .. } = closed;
+        let Checkpoint { comparison, to, rows_from, resume, files, vitals, .. } = closed;
         for (input, VitalsPoint { to, resume }) in (0..).zip(vitals) {
             let known = self.vitals.entry(input).or_insert(*to);
             *known = (*known).max(*to);
@@ -171,7 +171,7 @@ impl Recovered {
     }
 
     /// Up to when a comparison's panes may lack records of an input.
-    pub(super) fn lacks(&self, comparison: u8, input: u8) -> Lacks {
+    pub(super) fn lacks(&self, comparison: u8, input: u8) -> GapMarks {
         self.lacks.get(&(comparison, input)).copied().unwrap_or_default()
     }
 

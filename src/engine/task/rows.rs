@@ -19,12 +19,12 @@ const WORDS_MAX: usize = 256;
 
 /// Labels and segments that rows have in common.
 #[derive(Debug, Default)]
-pub(super) struct Words {
+pub(super) struct NamesOfRows {
     known: Vec<Arc<str>>,
     scratch: String,
 }
 
-impl Words {
+impl NamesOfRows {
     fn scratch(&mut self) -> Arc<str> {
         let scratch = std::mem::take(&mut self.scratch);
         let word = self.get(&scratch);
@@ -51,7 +51,7 @@ pub(super) fn pair_row(
     (comparison, pane): (u8, EventTime),
     (p, c): (&Slice<'_>, &Slice<'_>),
     joined: Joined,
-    words: &mut Words,
+    words: &mut NamesOfRows,
 ) -> Option<PairRow> {
     let (primary, candidate, reason) = match joined {
         Joined::Duplicate { .. } | Joined::Overridden { .. } => return None,
@@ -93,7 +93,7 @@ pub(super) fn pair_row(
     })
 }
 
-fn side(view: View<'_>, words: &mut Words) -> PairSide {
+fn side(view: View<'_>, words: &mut NamesOfRows) -> PairSide {
     PairSide {
         time: view.time(),
         feed: view.feed(),

@@ -15,7 +15,7 @@ use parallax::runtime::driver::Tables;
 use parallax::runtime::log::Stream;
 
 use super::faults::{Bug, Side, Step};
-use super::hands::{Reach, Shared};
+use super::ports::{Reach, Shared};
 use super::rng::Rng;
 
 /// A file's path: table, candidate, day, name.

@@ -8,12 +8,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use parallax::model::entry::{Entry, Weighing};
+use parallax::model::entry::{Entry, EvaluatorEntry};
 use parallax::runtime::log::{Begin, Body, Log, LogError, LogFrame, Stream};
 
 use super::faults::{Bug, Side, Step};
-use super::hands::{Reach, Shared};
 use super::planted;
+use super::ports::{Reach, Shared};
 use super::rng::Rng;
 
 /// A tail is so many times shorter than asked for, so that it is too short at times.
@@ -335,19 +335,19 @@ fn append_step(body: &Body) -> Step {
     match body {
         Body::Task(entry) => match entry.as_ref() {
             Entry::Claim { .. } => Step::AppendClaim,
-            Entry::Fact(_) | Entry::Lost(_) | Entry::Lacks(_) => Step::AppendFact,
+            Entry::Fact(_) | Entry::Lost(_) | Entry::GapMarks(_) => Step::AppendFact,
             Entry::Vitals(_) => Step::AppendVitals,
-            Entry::Closed(_) | Entry::Repeated(_) | Entry::Feeds(_) => Step::AppendClosed,
+            Entry::Checkpoint(_) | Entry::Repeated(_) | Entry::Feeds(_) => Step::AppendClosed,
             Entry::Times(_) => Step::AppendTimes,
         },
         Body::Evaluator(weighing) => match weighing.as_ref() {
-            Weighing::Claim { .. } => Step::AppendClaim,
-            Weighing::Cut { .. } => Step::AppendCut,
-            Weighing::Panes { .. } => Step::AppendPanes,
-            Weighing::Sent { .. } => Step::AppendSent,
-            Weighing::State { .. } => Step::AppendState,
-            Weighing::Change(_) => Step::AppendChange,
-            Weighing::Asks { .. } | Weighing::Retimes(_) => Step::AppendRetimes,
+            EvaluatorEntry::Claim { .. } => Step::AppendClaim,
+            EvaluatorEntry::Cut { .. } => Step::AppendCut,
+            EvaluatorEntry::Panes { .. } => Step::AppendPanes,
+            EvaluatorEntry::Sent { .. } => Step::AppendSent,
+            EvaluatorEntry::State { .. } => Step::AppendState,
+            EvaluatorEntry::Change(_) => Step::AppendChange,
+            EvaluatorEntry::Asks { .. } | EvaluatorEntry::TempoChange(_) => Step::AppendRetimes,
         },
     }
 }

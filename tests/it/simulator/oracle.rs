@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parallax::engine::evaluator::{self, Evaluator, First, Rows};
 use parallax::engine::{Effect, Input, Task};
-use parallax::model::entry::{Entry, Fact, Pane, TimesSaid, Vitals, Weighing};
+use parallax::model::entry::{Entry, EvaluatorEntry, Fact, Pane, TimesSaid, Vitals};
 use parallax::model::record::Record;
 use parallax::model::row::{DecisionRow, PairRow, PaneRow, WindowRow};
 use parallax::model::signal::Signal;
@@ -19,7 +19,7 @@ use parallax::runtime::log::{Body, Stream};
 
 use super::broker::{Broker, INPUTS, PARTITIONS, Stored};
 use super::disk::Content;
-use super::hands::Shared;
+use super::ports::Shared;
 use crate::world::Counted;
 
 /// What was compared.
@@ -78,7 +78,7 @@ struct Said {
 impl Said {
     fn take(&mut self, entry: &Entry) {
         match entry {
-            Entry::Closed(closed) => {
+            Entry::Checkpoint(closed) => {
                 for pane in &closed.panes {
                     let old = self.panes.insert((closed.comparison, pane.start), pane.clone());
                     self.twice += usize::from(old.is_some());
@@ -88,7 +88,7 @@ impl Said {
             Entry::Claim { .. }
             | Entry::Fact(_)
             | Entry::Lost(_)
-            | Entry::Lacks(_)
+            | Entry::GapMarks(_)
             | Entry::Repeated(_)
             | Entry::Feeds(_)
             | Entry::Times(_) => {}
@@ -128,7 +128,7 @@ fn entries(shared: &Shared, partition: usize) -> Vec<(u64, Arc<Entry>)> {
     topic.valid().filter_map(entry).collect()
 }
 
-fn weighings(shared: &Shared) -> Vec<Arc<Weighing>> {
+fn weighings(shared: &Shared) -> Vec<Arc<EvaluatorEntry>> {
     let Some(topic) = shared.log.topics.get(&Stream::Evaluator) else { return Vec::new() };
     let weighing = |frame: &parallax::runtime::log::LogFrame| match &frame.body {
         Body::Evaluator(weighing) => Some(Arc::clone(weighing)),
@@ -405,16 +405,20 @@ fn followed(
     let mut weighed = vec![0; PARTITIONS];
     for weighing in weighings(shared) {
         match weighing.as_ref() {
-            Weighing::Cut { ends, .. } => weighed.clone_from(ends),
-            Weighing::Panes { .. } | Weighing::Asks { .. } | Weighing::Retimes(_) => {}
-            Weighing::Change(rules) => {
+            EvaluatorEntry::Cut { ends, .. } => weighed.clone_from(ends),
+            EvaluatorEntry::Panes { .. }
+            | EvaluatorEntry::Asks { .. }
+            | EvaluatorEntry::TempoChange(_) => {}
+            EvaluatorEntry::Change(rules) => {
                 if rules.revision <= revision {
                     return Err(format!("revision {} behind {revision}", rules.revision));
                 }
                 compared.changes += usize::from(revision != 0);
                 revision = rules.revision;
             }
-            Weighing::Claim { .. } | Weighing::Sent { .. } | Weighing::State { .. } => continue,
+            EvaluatorEntry::Claim { .. }
+            | EvaluatorEntry::Sent { .. }
+            | EvaluatorEntry::State { .. } => continue,
         }
         if !evaluator.can_weigh(&weighing) {
             return Err(format!("{weighing:?} speaks of what isn't there"));

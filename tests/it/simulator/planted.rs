@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parallax::model::entry::{Closed, Entry, TimesSaid, Weighing};
+use parallax::model::entry::{Checkpoint, Entry, EvaluatorEntry, TimesSaid};
 use parallax::model::resume::ResumePoint;
 use parallax::model::time::{EventTime, Span};
 use parallax::runtime::log::{Body, LogFrame, Stream};
 
 use super::faults::Bug;
-use super::hands::Shared;
 use super::log::Topic;
+use super::ports::Shared;
 
 /// What a new owner finds that isn't so, by position.
 pub(super) fn altered(
@@ -45,7 +45,7 @@ pub(super) fn altered(
 /// What is written down that isn't so.
 pub(super) fn alter_append(bug: Bug, body: &mut Body) {
     if let (Bug::TimesTooEarly, Body::Evaluator(weighing)) = (bug, &mut *body)
-        && let Weighing::Retimes(times) = Arc::make_mut(weighing)
+        && let EvaluatorEntry::TempoChange(times) = Arc::make_mut(weighing)
         && EventTime::START < times.from
     {
         times.from = times.from.minus(Span::from_secs(60));
@@ -57,7 +57,7 @@ pub(super) fn alter_append(bug: Bug, body: &mut Body) {
         hold.to = hold.to.minus(Span::from_secs(60));
     }
     let (Bug::NoLookBack, Body::Task(entry)) = (bug, body) else { return };
-    if let Entry::Closed(closed) = Arc::make_mut(entry) {
+    if let Entry::Checkpoint(closed) = Arc::make_mut(entry) {
         let max = closed.to.plus(Span::from_secs(12));
         for resume in &mut closed.resume {
             let offset = resume.read_to;
@@ -89,11 +89,11 @@ fn is_vitals(frame: &LogFrame) -> bool {
 }
 
 fn is_state(frame: &LogFrame) -> bool {
-    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), Weighing::State { .. }))
+    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), EvaluatorEntry::State { .. }))
 }
 
 fn is_change(frame: &LogFrame) -> bool {
-    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), Weighing::Change(_)))
+    matches!(&frame.body, Body::Evaluator(w) if matches!(w.as_ref(), EvaluatorEntry::Change(_)))
 }
 
 /// Frames that don't count, as if they did.
@@ -106,19 +106,20 @@ fn accepted(topic: &Topic, which: fn(&LogFrame) -> bool) -> BTreeMap<u64, Option
 
 /// All comparisons go on from the furthest point of any.
 fn one_resume_point(topic: &Topic) -> BTreeMap<u64, Option<LogFrame>> {
-    let mut last: BTreeMap<u8, (&LogFrame, &Closed)> = BTreeMap::new();
+    let mut last: BTreeMap<u8, (&LogFrame, &Checkpoint)> = BTreeMap::new();
     for frame in topic.valid() {
         if let Body::Task(entry) = &frame.body
-            && let Entry::Closed(closed) = entry.as_ref()
+            && let Entry::Checkpoint(closed) = entry.as_ref()
         {
             last.insert(closed.comparison, (frame, closed));
         }
     }
     let resume = last.values().map(|(_, closed)| closed.resume[0]);
     let Some(furthest) = resume.max_by_key(|resume| resume.offset) else { return BTreeMap::new() };
-    let alter = |(frame, closed): &(&LogFrame, &Closed)| {
-        let closed = Closed { resume: [furthest, closed.resume[1]], ..Closed::clone(closed) };
-        let body = Body::Task(Arc::new(Entry::Closed(closed)));
+    let alter = |(frame, closed): &(&LogFrame, &Checkpoint)| {
+        let closed =
+            Checkpoint { resume: [furthest, closed.resume[1]], ..Checkpoint::clone(closed) };
+        let body = Body::Task(Arc::new(Entry::Checkpoint(closed)));
         (frame.position, Some(LogFrame { body, ..LogFrame::clone(frame) }))
     };
     last.values().map(alter).collect()

@@ -16,7 +16,7 @@ use parallax::runtime::driver::Driver;
 
 use super::broker::{Broker, INPUTS, PARTITIONS};
 use super::faults::Bug;
-use super::hands::Reach;
+use super::ports::Reach;
 
 /// As in a live run.
 const BACK_OFF: Span = Span::from_secs(2);
@@ -46,7 +46,7 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn new(id: u32, spec: &Arc<PipelineSpec>, reach: Reach) -> Self {
-        let mut driver = Driver::new(Arc::clone(spec), PARTITIONS as u32, reach.hands());
+        let mut driver = Driver::new(Arc::clone(spec), PARTITIONS as u32, reach.ports());
         // Some are on a log that forgets, and say again what is old.
         if id.is_multiple_of(2) {
             driver.set_heartbeat(Span::from_secs(5));

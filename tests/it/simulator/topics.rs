@@ -12,7 +12,7 @@ use parallax::model::signal::Signal;
 use parallax::runtime::driver::{LetterSink, SignalSink};
 
 use super::faults::{Bug, Side, Step};
-use super::hands::Reach;
+use super::ports::Reach;
 use super::rng::Rng;
 
 /// The control topic.

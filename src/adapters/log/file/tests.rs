@@ -1,7 +1,7 @@
 //! A log on disk gives back what was durable, cuts what was torn, and stops at damage.
 
 use super::*;
-use crate::model::entry::{Entry, Fact, Weighing};
+use crate::model::entry::{Entry, EvaluatorEntry, Fact};
 use crate::model::time::EventTime;
 
 const TASK: Stream = Stream::Task(0);
@@ -18,7 +18,7 @@ fn fact(offset: i64) -> Body {
 
 fn state() -> Body {
     let bytes = (0..10_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    Body::Evaluator(Arc::new(Weighing::State { bytes, files: Vec::new() }))
+    Body::Evaluator(Arc::new(EvaluatorEntry::State { bytes, files: Vec::new() }))
 }
 
 fn filled(dir: &Path) -> Vec<Body> {

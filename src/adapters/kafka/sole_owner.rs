@@ -23,7 +23,7 @@ pub(super) struct Refused;
 
 /// One process that wants to be alone.
 #[derive(Debug)]
-pub(super) struct Alone {
+pub(super) struct SoleOwner {
     /// How many partitions there are.
     total: usize,
     /// How long others may take to leave.
@@ -35,7 +35,7 @@ pub(super) struct Alone {
     told: Option<Change>,
 }
 
-impl Alone {
+impl SoleOwner {
     pub(super) const fn new(partitions: u32, patience: Duration) -> Self {
         let total = partitions as usize;
         Self { total, patience, handed: Handed::Nothing, waits: None, told: None }
@@ -86,8 +86,8 @@ mod tests {
         Ok(Some(Change::Assigned(vec![0])))
     }
 
-    fn alone() -> (Alone, Instant) {
-        (Alone::new(8, Duration::from_secs(10)), crate::runtime::clock::monotonic())
+    fn alone() -> (SoleOwner, Instant) {
+        (SoleOwner::new(8, Duration::from_secs(10)), crate::runtime::clock::monotonic())
     }
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         alone.see(Some((4, true)));
         assert_eq!(alone.ask(false, now), Ok(Some(Change::Revoked)));
         assert_eq!(alone.ask(false, now + Duration::from_secs(9)), Ok(None));
-        let mut left = Alone { told: None, ..Alone::new(8, Duration::from_secs(10)) };
+        let mut left = SoleOwner { told: None, ..SoleOwner::new(8, Duration::from_secs(10)) };
         left.see(Some((8, true)));
         assert_eq!(left.ask(false, now), mine());
         assert_eq!(alone.ask(false, now + Duration::from_secs(11)), Err(Refused));

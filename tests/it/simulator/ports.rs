@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::bail;
-use parallax::runtime::driver::{Hands, Patience};
+use parallax::runtime::driver::{Ports, ShutdownLimits};
 
 use super::disk::{Disk, VirtualTables};
 use super::faults::{Bug, Fate, Hits, Side, Step};
@@ -50,15 +50,15 @@ impl Reach {
     }
 
     /// Hands that do everything in this world.
-    pub(super) fn hands(&self) -> Hands {
-        Hands {
+    pub(super) fn ports(&self) -> Ports {
+        Ports {
             tasks_log: Box::new(VirtualLog::new(self.clone(), 0)),
             evaluator_log: Box::new(VirtualLog::new(self.clone(), 1)),
             tables: Box::new(VirtualTables(self.clone())),
             signals: Box::new(VirtualSignals::new(self.clone())),
             letters: Box::new(VirtualLetters(self.clone())),
             nonce: u64::from(self.process) << 32,
-            patience: Patience { looks: 200, pause: Duration::ZERO },
+            limits: ShutdownLimits { looks: 200, pause: Duration::ZERO },
         }
     }
 }
