@@ -179,7 +179,12 @@ impl Diagnosis {
         all.extend(candidate.trouble(names.candidate, primary, names));
         all.extend(primary.lateness("the primary", names));
         all.extend(candidate.lateness(names.candidate, names));
-        all.extend(self.pairing.trouble().cloned());
+        let apart = self.pairing.trouble();
+        if apart.is_some_and(|trouble| trouble.kind == Kind::TimesApart) {
+            // By its clock the other arm goes on for as long as it stamps later.
+            all.retain(|trouble| trouble.kind != Kind::Silent);
+        }
+        all.extend(apart.cloned());
         // What keeps answers from being joined says already why the primary knows none of their ids.
         if all.iter().all(|trouble| !trouble.kind.is_blinding() && !trouble.kind.is_unjoined()) {
             all.extend(self.strangers.trouble(names, &self.pairing.examples()));

@@ -176,7 +176,10 @@ impl Pairing {
     pub(super) fn judge(&mut self, names: &Names<'_>) {
         let found = self.found(names);
         let (now, is_met) = (self.now(&found, names), ENOUGH <= found.together);
-        if now.is_some() || is_met {
+        // Times that drift further apart than the samples reach back look like other ids.
+        let of = |trouble: &Option<Trouble>| trouble.as_ref().map(|trouble| trouble.kind);
+        let drifts = of(&self.found) == Some(Kind::TimesApart) && of(&now) == Some(Kind::OtherIds);
+        if (now.is_some() && !drifts) || is_met {
             self.found = now;
         }
     }
@@ -188,7 +191,8 @@ impl Pairing {
         if met + found.nowhere.iter().sum::<usize>() < ENOUGH {
             return None;
         }
-        if count < found.apart.len() * PART {
+        // Where all that met are apart, the others may be by so much that the samples don't reach back to them.
+        if count < found.apart.len() * PART || ENOUGH <= met && met == found.apart.len() {
             return Some(apart(found, met, names));
         }
         if count < found.elsewhere.len() * PART {
