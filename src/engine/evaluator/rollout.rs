@@ -180,6 +180,10 @@ impl Rollout {
         let (paired, requests) = all.fold((0, 0), |(paired, requests), tally| {
             (paired + tally.paired, requests + tally.primary.requests)
         });
+        if 0 < pane.primary.total() + pane.candidate.total() {
+            // Where records come one by one, time passes by facts alone, and vitals count none of them.
+            self.newest_time = self.newest_time.max(Some(pane.start));
+        }
         self.paired += paired;
         self.diagnosis.take_pane(pane);
         let to = spec.times().end_of(pane.start);

@@ -96,7 +96,11 @@ impl Watch {
             Metric::NullRate => {
                 ("none is an answer of the candidate", "see whether the candidate answers at all")
             }
-            Metric::ErrorRate | Metric::UnreadableRate => (
+            Metric::UnreadableRate => (
+                "none is a record of the candidate that tells its time",
+                "see whether the candidate's topic is the right one and written, and what the dead letters say",
+            ),
+            Metric::ErrorRate => (
                 "none is a record of the candidate",
                 "see whether the candidate's topic is the right one and written",
             ),
