@@ -288,6 +288,10 @@ fn lossy() -> Vec<Scenario> {
             unreadable: 1.0,
             ..Weather::FAIR
         }),
+        blameless("only its failures can be read", |_, _| Weather {
+            only_failures: true,
+            ..Weather::FAIR
+        }),
         blameless("no id in common", |_, _| Weather { unpairable: 1.0, ..Weather::FAIR }),
         blameless("a tenth of its ids unknown", |_, _| Weather {
             unpairable: 0.1,

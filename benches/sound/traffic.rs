@@ -60,6 +60,8 @@ pub(crate) struct Weather {
     pub(crate) candidate: Chances,
     pub(crate) missing: f64,
     pub(crate) unreadable: f64,
+    /// Of the candidate's answers only the failed ones can be read.
+    pub(crate) only_failures: bool,
     pub(crate) unpairable: f64,
     pub(crate) old: bool,
 }
@@ -70,6 +72,7 @@ impl Weather {
         candidate: Chances::HEALTHY,
         missing: 0.0,
         unreadable: 0.0,
+        only_failures: false,
         unpairable: 0.0,
         old: false,
     };
@@ -141,12 +144,15 @@ pub(crate) fn second(rng: &mut Rng, buckets: &Buckets, rate: f64, weather: &Weat
     let missing = rng.binomial(requests, weather.missing);
     let unreadable = rng.binomial(requests - missing, weather.unreadable);
     let orphans = rng.binomial(requests - missing - unreadable, weather.unpairable);
-    Second {
-        primary: arm(rng, buckets, requests, &weather.primary),
-        candidate: arm(rng, buckets, requests - missing - unreadable, &weather.candidate),
-        missing,
-        unreadable,
-        orphans,
-        old: weather.old,
-    }
+    let primary = arm(rng, buckets, requests, &weather.primary);
+    let candidate = arm(rng, buckets, requests - missing - unreadable, &weather.candidate);
+    let (candidate, unreadable) = if weather.only_failures {
+        let hidden = candidate.requests - candidate.failed;
+        let Arm { failed, largest, .. } = candidate;
+        let latency = CoarseLatency::default();
+        (Arm { requests: failed, failed, null: 0, latency, largest }, unreadable + hidden)
+    } else {
+        (candidate, unreadable)
+    };
+    Second { primary, candidate, missing, unreadable, orphans, old: weather.old }
 }

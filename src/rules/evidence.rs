@@ -114,7 +114,7 @@ impl Evidence {
         discordant: Option<(u64, u64)>,
         sizes: [ClusterSize; 2],
     ) {
-        let Step { candidate, primary, .. } = step;
+        let (candidate, primary) = (step.weighed(), step.primary);
         self.clusters.see(sizes);
         self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
         if candidate.total != 0 {
@@ -123,7 +123,7 @@ impl Evidence {
             let most = self.most_of_look.min(discount.most_of_look);
             let against = capped(self.against_primary(step, discordant), most);
             let rate = |grid: &RateGrid| {
-                capped(self.against_limit(grid, *candidate, discount.divisor), most)
+                capped(self.against_limit(grid, candidate, discount.divisor), most)
             };
             match &self.null {
                 Null::Limit(grid) => self.own.advance_alone(&rate(grid)),
@@ -139,10 +139,10 @@ impl Evidence {
         }
         if let (Null::LimitOrPrimary(grid), true) = (&self.null, primary.total != 0) {
             let Discount { divisor, .. } = self.discount([true, false]);
-            let rate = self.against_limit(grid, *primary, divisor);
+            let rate = self.against_limit(grid, primary, divisor);
             self.either[1].advance(&rate);
         }
-        self.clusters.learn(*candidate, *primary);
+        self.clusters.learn(candidate, primary);
     }
 
     /// Log evidence of a look that an arm's share exceeds the limit.
@@ -157,7 +157,7 @@ impl Evidence {
 
     /// Log evidence of a look that the candidate's share is higher than the primary's.
     fn against_primary(&self, step: &Step, discordant: Option<(u64, u64)>) -> Vec<f64> {
-        let [ours, theirs] = [step.candidate, step.primary]
+        let [ours, theirs] = [step.weighed(), step.primary]
             .map(|share| Rate { hits: share.events, total: share.total });
         if self.in_blocks {
             let pairs = ours.total.min(theirs.total);
@@ -201,6 +201,17 @@ impl Evidence {
             log_threshold: interval,
             bound: Bound::Interval,
         })
+    }
+
+    /// By what evidence is known to be divided; 1 while that is a guess, which a few events would correct.
+    pub(super) fn learnt_divisor(&self) -> f64 {
+        let Discount { divisor, most_of_look, .. } = self.discount([true, true]);
+        if most_of_look.is_finite() { 1.0 } else { divisor }
+    }
+
+    /// Whether the rule denies that the primary fares as badly meanwhile.
+    pub(super) const fn asks_for_own_fault(&self) -> bool {
+        matches!(self.null, Null::LimitOrPrimary(_))
     }
 
     /// By what evidence is divided now, and what that was learnt from.
@@ -260,6 +271,7 @@ mod tests {
                 to,
                 candidate,
                 primary,
+                unread: 0,
                 segments,
                 latency,
                 old: 0.0,

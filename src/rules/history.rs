@@ -35,6 +35,8 @@ pub(super) struct Step {
     pub(super) to: EventTime,
     pub(super) candidate: Share,
     pub(super) primary: Share,
+    /// Answers of the candidate that couldn't be read: what they hold isn't known, and they aren't left out.
+    pub(super) unread: u64,
     /// Of the candidate's what may be answers without a request.
     pub(super) alone: Share,
     /// By segment, the candidate's and its own primary's.
@@ -56,6 +58,15 @@ pub(super) struct Since {
     latency: (CoarseLatency, CoarseLatency),
 }
 
+impl Step {
+    /// The candidate's events, of all its answers: those that couldn't be read count as none. Left out, they would
+    /// make the readable ones a choice: where only successes can't be read, everything that can has failed.
+    pub(super) const fn weighed(&self) -> Share {
+        let Share { events, total } = self.candidate;
+        Share { events, total: total + self.unread }
+    }
+}
+
 impl History {
     pub(super) fn push(&mut self, step: Step) {
         if self.steps.len() == LOOKS {
@@ -71,7 +82,7 @@ impl History {
 
     /// The looks in which the candidate was seen, oldest first.
     pub(super) fn seen(&self) -> impl DoubleEndedIterator<Item = &Step> {
-        self.steps.iter().filter(|step| step.candidate.total != 0)
+        self.steps.iter().filter(|step| step.weighed().total != 0)
     }
 
     pub(super) fn since(&self, onset: EventTime) -> Since {

@@ -143,6 +143,23 @@ impl<'a> Look<'a> {
         share
     }
 
+    /// Answers of the candidate that couldn't be read, where a rule asks what answers hold.
+    #[must_use]
+    pub const fn unread(&self, metric: Metric) -> u64 {
+        match (metric, self.seen) {
+            (
+                Metric::MissingRate
+                | Metric::UnreadableRate
+                | Metric::MatchRate
+                | Metric::PredictionShift
+                | Metric::Accuracy,
+                _,
+            ) => 0,
+            (_, Seen::Vitals { unreadable, .. }) => unreadable,
+            (_, Seen::Pane(pane)) => pane.candidate.undecodable,
+        }
+    }
+
     /// Of the candidate's events in a pane as many as answers without a request may have made, out of so many of its
     /// answers that these may be.
     #[must_use]

@@ -22,6 +22,7 @@ use crate::model::tally::Segment;
 use crate::model::time::{EventTime, Span};
 use crate::stats::grid::{RateGrid, sample_needed_by_grid};
 use crate::stats::onset_set::{OnsetSet, likeliest};
+use crate::stats::proportion::Rate;
 
 mod blind;
 
@@ -228,6 +229,10 @@ impl Watch {
         }
         let weight = self.weight();
         let threshold = weight.log_threshold.max(1.0);
+        let divisor = match &self.claim {
+            Claim::Share(evidence) => evidence.learnt_divisor(),
+            Claim::Shift(_) | Claim::Observed(_) => 1.0,
+        };
         // In blocks that depends on how many come in a look, and on how they depend on each other.
         let needed = if spec.certainty.in_blocks {
             None
@@ -239,7 +244,7 @@ impl Watch {
             clippy::cast_sign_loss,
             reason = "a sample size"
         )]
-        let needed = needed.filter(|n| n.is_finite()).map(|n| n.ceil() as u64);
+        let needed = needed.map(|n| n * divisor).filter(|n| n.is_finite()).map(|n| n.ceil() as u64);
         let (log_evidence, log_threshold) = (weight.log_evidence, weight.log_threshold);
         Finding::Undecided { candidate: self.total, log_evidence, log_threshold, needed }
     }
@@ -299,7 +304,7 @@ impl Watch {
             return None;
         }
         let step = self.step(rule, look, edge);
-        self.total.add(step.candidate);
+        self.total.add(step.weighed());
         let thresholds = (self.thresholds.rollout, self.thresholds.interval);
         match &mut self.claim {
             Claim::Observed(observed) => {
@@ -358,6 +363,7 @@ impl Watch {
             to: look.to,
             candidate,
             primary: count(Of::Primary, &self.segment),
+            unread: look.unread(rule.metric),
             alone: look.alone(rule.metric, &self.segment, theirs),
             segments: segments.into_iter().map(part).collect(),
             latency: latency.then(|| {
@@ -372,8 +378,12 @@ impl Watch {
 
     /// The rule as shown, if it was true for as long as it asks, and on enough events since it began.
     fn show(&self, rule: &Rule, look: &Look<'_>, weight: Weight, shared: bool) -> Option<Shown> {
-        let looks: Vec<(u64, u64)> =
-            self.history.seen().map(|step| (step.candidate.events, step.candidate.total)).collect();
+        let looks: Vec<(u64, u64)> = self
+            .history
+            .seen()
+            .map(Step::weighed)
+            .map(|share| (share.events, share.total))
+            .collect();
         let grid = RateGrid::watching(self.limit)?;
         let time = |at: usize| self.history.seen().nth(at).map_or(look.from, |step| step.from);
         let (clusters, dependence) = match &self.claim {
@@ -381,13 +391,16 @@ impl Watch {
             Claim::Shift(_) | Claim::Observed(_) => (1.0, Dependence::None),
         };
         // Where events come in clusters, what speaks against a beginning counts for so much less.
-        let error = 2.0 * (ONSET_ERROR / 2.0).powf(clusters);
-        let set = OnsetSet::of(&grid, &looks, error);
+        let at_error = |error: f64| 2.0 * (error / 2.0).powf(clusters);
+        let set = OnsetSet::of(&grid, &looks, at_error(ONSET_ERROR));
+        let last_of = set.as_ref().map(|set| time(set.last()));
+        let set =
+            if shared { set } else { self.own_onset(set, at_error(ONSET_ERROR / 2.0), &looks) };
         let between = set.as_ref().map(|set| (time(set.first()), time(set.last())));
         // Without a set it rose more than once: about since the stretch that speaks most for it.
         let point = set.map_or_else(|| likeliest(&grid, &looks), |set| Some(set.point));
         let point = point.map_or(look.from, time);
-        let last = between.map_or(point, |(_, last)| last);
+        let last = last_of.unwrap_or(point);
         if let Some(span) = rule.held_for {
             // It has begun so long ago, and it still lasts.
             let lately = look.to.minus(Span::from_us(span.us() / 4));
@@ -418,6 +431,33 @@ impl Watch {
             clusters,
             dependence,
         })
+    }
+
+    /// Where the primary showed the event half as often since then, the harm of the candidate's own began when it was
+    /// worse than that, too: an outage that both had and only the primary has recovered from isn't its fault.
+    fn own_onset(
+        &self,
+        set: Option<OnsetSet>,
+        error: f64,
+        looks: &[(u64, u64)],
+    ) -> Option<OnsetSet> {
+        let Claim::Share(evidence) = &self.claim else { return set };
+        let steps: Vec<&Step> = self.history.seen().collect();
+        let rate = |share: Share| Rate { hits: share.events, total: share.total };
+        let from = set.as_ref().map_or(0, |set| set.point);
+        let (mut ours, mut theirs) = (Share::default(), Share::default());
+        for step in steps.iter().skip(from) {
+            ours.add(step.weighed());
+            theirs.add(step.primary);
+        }
+        let is_shared = ours.point().zip(theirs.point()).is_some_and(|(a, b)| a <= 2.0 * b);
+        if !evidence.asks_for_own_fault() || !is_shared {
+            return set;
+        }
+        let both: Vec<_> = steps.iter().map(|s| (rate(s.weighed()), rate(s.primary))).collect();
+        let worse = OnsetSet::of_difference(&both, error);
+        let grid = RateGrid::watching(self.limit)?;
+        OnsetSet::of(&grid, looks, error).zip(worse).map(|(over, worse)| over.both(&worse)).or(set)
     }
 
     fn show_shift(&self, rule: &Rule, look: &Look<'_>, weight: Weight) -> Option<Shown> {

@@ -5,7 +5,9 @@
 //! some look and at least the limit from it on, that look is in the set with probability 1 − α,
 //! whenever one stops. Knows nothing of: time, or what an event is.
 
-use super::grid::{RateGrid, log_mean_exp};
+use super::grid::{MULTIPLIERS, RateGrid, log_mean_exp};
+use super::kernel;
+use super::proportion::Rate;
 
 /// So many looks are searched; earlier ones are left out, since the search grows by the square.
 pub const LOOKS_MAX: usize = 3_600;
@@ -35,20 +37,48 @@ impl OnsetSet {
         if alpha.is_nan() || alpha <= 0.0 || 1.0 <= alpha {
             return None;
         }
-        let skipped = looks.len().saturating_sub(LOOKS_MAX);
-        let searched = looks.get(skipped..)?;
+        let searched = looks.get(looks.len().saturating_sub(LOOKS_MAX)..)?;
         let above: Vec<_> = searched.iter().map(|(k, n)| grid.increment(*k, *n)).collect();
         let below: Vec<_> = searched.iter().map(|(k, n)| grid.increment_below(*k, *n)).collect();
+        Self::kept_of(&above, &below, alpha, looks.len() - searched.len())
+    }
+
+    /// Returns the set at error `alpha` of the looks from which on the first of two concurrent arms is the worse
+    /// one: as [`OnsetSet::of`], with the evidence of [`kernel::increment`] that it is, and that it is the better one.
+    /// Each look is (the first arm's, the second's); where one is missing it says nothing.
+    pub fn of_difference(looks: &[(Rate, Rate)], alpha: f64) -> Option<Self> {
+        if alpha.is_nan() || alpha <= 0.0 || 1.0 <= alpha {
+            return None;
+        }
+        let searched = looks.get(looks.len().saturating_sub(LOOKS_MAX)..)?;
+        let of = |first: Rate, second: Rate| {
+            kernel::increment(&MULTIPLIERS, first, second, 1.0)
+                .unwrap_or_else(|| vec![0.0; MULTIPLIERS.len()])
+        };
+        let above: Vec<_> = searched.iter().map(|(first, second)| of(*first, *second)).collect();
+        let below: Vec<_> = searched.iter().map(|(first, second)| of(*second, *first)).collect();
+        Self::kept_of(&above, &below, alpha, looks.len() - searched.len())
+    }
+
+    fn kept_of(above: &[Vec<f64>], below: &[Vec<f64>], alpha: f64, skipped: usize) -> Option<Self> {
         let log_threshold = (2.0 / alpha).ln();
         let is_kept = |at: &usize| {
             !reaches(below[*at..].iter(), log_threshold)
                 && !reaches(above[..*at].iter().rev(), log_threshold)
         };
-        let kept: Vec<usize> = (0..searched.len()).filter(is_kept).collect();
-        let point = highest(&above, kept.iter().copied())?;
+        let kept: Vec<usize> = (0..above.len()).filter(is_kept).collect();
+        let point = highest(above, kept.iter().copied())?;
         let is_open = kept.first() == Some(&0);
         let kept = kept.iter().map(|at| at + skipped).collect();
         Some(Self { kept, point: point + skipped, is_open })
+    }
+
+    /// Returns when both of two excesses had begun, each in its set: in this one at the sum of both errors.
+    pub fn both(&self, other: &Self) -> Self {
+        let (first, last) = (self.first().max(other.first()), self.last().max(other.last()));
+        let kept = (first..=last).collect();
+        let (point, is_open) = (self.point.max(other.point), self.is_open && other.is_open);
+        Self { kept, point, is_open }
     }
 
     /// Returns the first look that may have been the onset.
@@ -103,6 +133,7 @@ fn add(sum: &mut Vec<f64>, increment: &[f64]) {
 mod tests {
     use super::{LOOKS_MAX, OnsetSet, likeliest};
     use crate::stats::grid::RateGrid;
+    use crate::stats::proportion::Rate;
     use proptest::prelude::{prop_assert, proptest};
 
     fn grid() -> RateGrid {
@@ -126,6 +157,25 @@ mod tests {
         let set = OnsetSet::of(&grid(), &[(50, 100); 20], 0.05).expect("a set");
         assert!(set.is_open && set.first() == 0 && set.point == 0);
         assert_eq!(set.last(), 0, "a look that is half events shows itself");
+    }
+
+    #[test]
+    fn the_worse_arm_is_told_from_when_it_alone_was_bad() {
+        // Both fail from look 20 on, the second arm until 60, the first until the end.
+        let rate = |hits: u64| Rate { hits, total: 20 };
+        let of = |at: u64, until: u64| rate(if (20..until).contains(&at) { 12 } else { at % 2 });
+        let looks: Vec<_> = (0..80).map(|at| (of(at, 80), of(at, 60))).collect();
+        let worse = OnsetSet::of_difference(&looks, 0.05).expect("a set");
+        assert!(worse.point == 60 && worse.kept.contains(&60), "{worse:?}");
+        let rates: Vec<_> = looks.iter().map(|(first, _)| (first.hits, first.total)).collect();
+        let over = OnsetSet::of(&grid(), &rates, 0.05).expect("a set");
+        assert_eq!(over.point, 20);
+        let both = over.both(&worse);
+        assert!(both.point == 60 && both.first() <= 60 && 60 <= both.last(), "{both:?}");
+        assert_eq!(OnsetSet::of_difference(&[], 0.05), None);
+        let alone = vec![(rate(5), Rate { hits: 0, total: 0 }); 9];
+        let silent = OnsetSet::of_difference(&alone, 0.05).expect("nothing is ruled out");
+        assert_eq!((silent.first(), silent.last()), (0, 8));
     }
 
     #[test]

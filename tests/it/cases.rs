@@ -310,6 +310,57 @@ fn an_outage_of_both_arms_investigates_during_it_and_after_it() {
 }
 
 #[test]
+fn failures_arent_all_of_a_candidate_because_its_other_answers_cant_be_read() {
+    let candidate = traffic(3 * 60 * 20, 20, |n, event| {
+        if dice(n, 1) < 2 {
+            fail(event);
+        } else {
+            event["prediction"] = json!(["ok"]);
+        }
+    });
+    let said = Case::of(RULES, &traffic(3 * 60 * 20, 20, |_, _| {}), &candidate).said();
+    assert!(said.contains("INVESTIGATE  t / v8: unreadable_rate > 1%"), "{said}");
+    assert!(!said.contains("ROLLBACK"), "{said}");
+    assert!(said.contains("undecided: 59 of 3,600"), "all of its records are told: {said}");
+}
+
+#[test]
+fn a_candidate_that_recovers_later_than_the_primary_is_told_from_when_it_alone_was_sick() {
+    let arm = |arm: i64, until_s: i64| {
+        traffic(4 * 60 * 20, 20, move |n, event| {
+            let share = if (60..until_s).contains(&(n / 20)) { 60 } else { 1 };
+            if dice(n, arm) < share {
+                fail(event);
+            }
+        })
+    };
+    let said = Case::of(RULES, &arm(0, 120), &arm(1, 180)).said();
+    let told = said.lines().find(|line| line.starts_with("ROLLBACK")).unwrap_or_default();
+    assert!(told.contains("error_rate > 5% since 2026-01-01T12:02:0"), "{said}");
+    assert!(told.contains("against 1.0 %"), "the primary is well meanwhile: {told}");
+}
+
+#[test]
+fn where_records_come_a_minute_apart_the_verdict_is_of_now() {
+    let sparse = |n: i64, event: &mut Value| event["event_time"] = json!(NOON_MS + n * 61_000);
+    let arm = || traffic(90, 1, sparse);
+    let said = Case::of("rollback_when: [error_rate > 5%]\n", &arm(), &arm()).said();
+    assert!(said.starts_with("exit 0\nHOLD"), "{said}");
+}
+
+#[test]
+fn clocks_that_drift_apart_are_no_other_ids() {
+    let drifts = |n: i64, event: &mut Value| event["event_time"] = json!(NOON_MS + n * 51);
+    let said =
+        Case::of(RULES, &traffic(24_000, 20, |_, _| {}), &traffic(24_000, 20, drifts)).said();
+    assert!(said.contains("BLIND") && said.contains("v8 stamps them"), "{said}");
+    assert!(
+        !said.contains("nothing joins") && !said.contains("no record of the primary"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_fix_isnt_rolled_back_for_what_it_fixes() {
     for (switch_s, mix_s) in [(62, 0), (60, 0), (62, 30)] {
         let candidate = traffic(180 * 20, 20, |n, event| {
