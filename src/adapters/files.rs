@@ -45,14 +45,14 @@ impl FileSource {
         Ok(Self { inputs: inputs.iter().map(open).collect::<Result<_, _>>()? })
     }
 
-    /// How many partitions each input has.
+    /// Returns how many partitions each input has.
     #[must_use]
     pub fn counts(&self) -> Vec<u32> {
         let count = |(_, files): &(String, Vec<Lines>)| files.len();
         self.inputs.iter().map(|of| u32::try_from(count(of)).unwrap_or(u32::MAX)).collect()
     }
 
-    /// Whether partition *i* of all inputs can lie together.
+    /// Returns whether partition *i* of all inputs can lie together.
     ///
     /// # Errors
     /// They have different numbers of partitions.

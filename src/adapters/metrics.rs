@@ -96,7 +96,7 @@ impl Collector for Exposition {
     }
 }
 
-/// What a process says of itself, in Prometheus' text format; nothing before anything was published.
+/// Returns what a process says of itself, in Prometheus' text format; nothing before anything was published.
 #[must_use]
 pub fn of(snapshot: &Snapshot) -> String {
     let Snapshot { counters, tasks, weighed_to, now, .. } = snapshot;

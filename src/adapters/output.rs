@@ -64,7 +64,7 @@ pub fn claim(folder: &Path, overwrite: bool) -> Result<(), OutputError> {
     fs::write(&mark, said).map_err(io_error("write", &mark))
 }
 
-/// What lies here is a run's from now on: no replay may remove it.
+/// Makes what lies here a run's from now on: no replay may remove it.
 ///
 /// # Errors
 /// The disk refuses.

@@ -19,7 +19,7 @@ pub(super) struct Earlier<'a> {
     pub(super) cure: &'a str,
 }
 
-/// What is said of a candidate in the end; of all its decisions, in order.
+/// Returns what is said of a candidate in the end; of all its decisions, in order.
 pub(super) fn closing(verdict: &Value, decisions: &[Value], earlier: &[Earlier<'_>]) -> String {
     let mut out = headline(verdict);
     let rules = rules(verdict, decisions);
@@ -98,7 +98,7 @@ fn rules(verdict: &Value, decisions: &[Value]) -> Vec<Vec<String>> {
     rows
 }
 
-/// How a rule stands now. Where it is blind, the verdict or a trouble may have said why, and what to do.
+/// Returns how a rule stands now. Where it is blind, the verdict or a trouble may have said why, and what to do.
 fn state(finding: &Value, verdict: &Value) -> String {
     let number = |field: &str| finding[field].as_u64().unwrap_or_default();
     let [events, total] = [number("events"), number("total")].map(format::count);
@@ -119,7 +119,7 @@ fn state(finding: &Value, verdict: &Value) -> String {
     }
 }
 
-/// What stands in the way now, the gravest first, and what did earlier.
+/// Returns what stands in the way now, the gravest first, and what did earlier.
 fn troubles(verdict: &Value, earlier: &[Earlier<'_>]) -> String {
     let now = array(&verdict["troubles"]);
     let mut out = String::new();

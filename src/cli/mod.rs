@@ -207,7 +207,7 @@ fn start_logging(verbose: u8, runs: bool) {
     tracing_subscriber::registry().with(layer.with_filter(filter)).init();
 }
 
-/// Whether the Kafka library may say an error again: it says the same many times a second while a
+/// Returns whether the Kafka library may say an error again: it says the same many times a second while a
 /// broker is away, and its warnings are about what it mends by itself.
 fn is_due() -> bool {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);

@@ -77,13 +77,13 @@ impl<T> Clock<T> {
         Self { times, max, waiting: Vec::new(), sorted: Vec::new(), waits_since: None }
     }
 
-    /// How far a record may lie ahead without being a leap.
+    /// Returns how far a record may lie ahead without being a leap.
     #[must_use]
     pub fn wait(&self) -> Span {
         self.wait_at(self.max)
     }
 
-    /// How long after a request of that time its record may still come.
+    /// Returns how long after a request of that time its record may still come.
     fn wait_at(&self, time: EventTime) -> Span {
         self.times.at(time).wait
     }
@@ -94,20 +94,20 @@ impl<T> Clock<T> {
         self.max
     }
 
-    /// How many records wait.
+    /// Returns how many records wait.
     #[must_use]
     pub const fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Where a re-read that must see what waits has to start, and the running max there; `next` is
+    /// Returns where a re-read that must see what waits has to start, and the running max there; `next` is
     /// the next offset to be read.
     #[must_use]
     pub fn start(&self, next: i64) -> (i64, EventTime) {
         self.waits_since.unwrap_or((next, self.max))
     }
 
-    /// Whether a record that passed behind `before` came too late.
+    /// Returns whether a record that passed behind `before` came too late.
     #[must_use]
     pub fn is_late(&self, time: EventTime, before: EventTime) -> bool {
         time < before.minus(self.wait_at(time))
@@ -148,7 +148,7 @@ impl<T> Clock<T> {
         self.max = self.max.max(time);
     }
 
-    /// Whether a fact at `time` would free something that waits.
+    /// Returns whether a fact at `time` would free something that waits.
     #[must_use]
     pub fn would_free(&self, time: EventTime) -> bool {
         self.sorted.first().is_some_and(|&first| first <= time.plus(self.wait_at(time)))
@@ -178,7 +178,7 @@ impl<T> Clock<T> {
         self.release(freed);
     }
 
-    /// Whether the stretch from rank n/8 to n/2 spans at least wait/2 without a hole larger than
+    /// Returns whether the stretch from rank n/8 to n/2 spans at least wait/2 without a hole larger than
     /// half of that span.
     fn is_spread(&self, span: Span) -> bool {
         let count = self.sorted.len();

@@ -17,7 +17,7 @@ pub enum Prediction<'a> {
     Number(f64),
 }
 
-/// Whether the two agree; `None` where one isn't of the comparator's kind.
+/// Returns whether the two agree; `None` where one isn't of the comparator's kind.
 #[must_use]
 pub fn agree(comparator: Comparator, ours: Prediction<'_>, theirs: Prediction<'_>) -> Option<bool> {
     match (comparator, ours, theirs) {

@@ -83,7 +83,7 @@ impl fmt::Debug for Property {
     }
 }
 
-/// Whether a property's name says that its value is a secret.
+/// Returns whether a property's name says that its value is a secret.
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();

@@ -45,7 +45,7 @@ struct OfAll<'a>(&'a PipelineSpec);
 
 struct OfRule<'a>(&'a Rule);
 
-/// What stands first in all.
+/// Returns what stands first in all.
 fn begin<'a, 'f>(
     f: &'a mut fmt::Formatter<'f>,
     name: &str,

@@ -113,7 +113,7 @@ fn parse(text: &str, environment: &HashMap<String, String>) -> Result<RawPipelin
         .map_err(|error| yaml_errors::problem(error.without_snippet(), is_empty(text)))
 }
 
-/// Whether there is nothing but comments.
+/// Returns whether there is nothing but comments.
 fn is_empty(text: &str) -> bool {
     text.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with('#'))
 }
@@ -151,7 +151,7 @@ fn blank(text: &str, line: u64, column: u64) -> String {
     lines.join("\n")
 }
 
-/// Where a field within `{…}` ends: at a comma or bracket that belongs to nothing nested in it.
+/// Returns where a field within `{…}` ends: at a comma or bracket that belongs to nothing nested in it.
 fn end_of_field(text: &str) -> usize {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, c) in text.char_indices() {

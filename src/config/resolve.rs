@@ -646,7 +646,7 @@ impl Checker {
     }
 }
 
-/// Whether the scalar stands in quotes, so that its text begins one column later. Spans of quoted
+/// Returns whether the scalar stands in quotes, so that its text begins one column later. Spans of quoted
 /// scalars are two wider than their text.
 fn is_quoted(text: &Text) -> bool {
     text.value.chars().count() as u64 + 2 == text.referenced.span().len()

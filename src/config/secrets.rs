@@ -26,7 +26,7 @@ pub(super) fn blank(text: &str) -> String {
     out
 }
 
-/// Whether the value of the line's last secret may go on below.
+/// Returns whether the value of the line's last secret may go on below.
 fn blank_line(line: &str, out: &mut String) -> bool {
     let mut rest = line;
     let mut goes_on = false;
@@ -54,7 +54,7 @@ fn blank_line(line: &str, out: &mut String) -> bool {
     goes_on
 }
 
-/// Whether it is a variable's name and nothing else, no default either.
+/// Returns whether it is a variable's name and nothing else, no default either.
 fn is_variable(value: &str) -> bool {
     let name = value.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
     name.is_some_and(is_name)

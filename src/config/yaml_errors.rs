@@ -97,7 +97,7 @@ fn shape(expected: &str, at: &dyn Fn(&str, &str) -> Problem) -> Option<Problem> 
     }
 }
 
-/// What a value should have been, without showing it.
+/// Returns what a value should have been, without showing it.
 fn kind(message: &str) -> &'static str {
     if message.contains("bool") {
         "write `true` or `false`"

@@ -74,7 +74,7 @@ pub fn clock(time: EventTime) -> String {
     text.get(11..19).unwrap_or(&text).to_owned()
 }
 
-/// What was seen, with its sample sizes: `41.3 ms against 12.4 ms (3.3x), 64 of 18,204 answers slow`.
+/// Returns what was seen, with its sample sizes: `41.3 ms against 12.4 ms (3.3x), 64 of 18,204 answers slow`.
 #[must_use]
 pub fn numbers(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> String {
     let (ours, theirs) = (shown.primary_value, shown.candidate_value);
@@ -124,7 +124,7 @@ pub fn numbers(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> String {
     }
 }
 
-/// What would have happened by chance.
+/// Returns what would have happened by chance.
 #[must_use]
 pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
     match shown.bound {
@@ -140,7 +140,7 @@ pub fn by_chance(spec: &PipelineSpec, shown: &Shown) -> String {
     }
 }
 
-/// How it was reckoned with that answers come together, where the pipeline says how.
+/// Returns how it was reckoned with that answers come together, where the pipeline says how.
 #[must_use]
 pub fn clusters(spec: &PipelineSpec, shown: &Shown) -> Option<String> {
     let size = shown.clusters;
@@ -158,7 +158,7 @@ pub fn clusters(spec: &PipelineSpec, shown: &Shown) -> Option<String> {
     }
 }
 
-/// Where the harm sits: `country=BR holds 94 % of the change against the primary`.
+/// Returns where the harm sits: `country=BR holds 94 % of the change against the primary`.
 #[must_use]
 pub fn place(worst: &WorstSegment) -> String {
     let percent = (worst.of_change * 100.0).min(100.0);
@@ -187,7 +187,7 @@ pub fn since(rule: &Rule, shown: &Shown) -> String {
     }
 }
 
-/// What a candidate has answered since its first answer, where whoever mirrors the requests may send it a part.
+/// Returns what a candidate has answered since its first answer, where whoever mirrors the requests may send it a part.
 #[must_use]
 pub fn sampled(name: &str, answered: Share) -> String {
     let share = answered.point().unwrap_or_default();

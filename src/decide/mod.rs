@@ -47,7 +47,7 @@ pub struct Course {
     pub advice: Option<String>,
 }
 
-/// What a shown rule leads to.
+/// Returns what a shown rule leads to.
 #[must_use]
 pub fn course(spec: &PipelineSpec, rule: &Rule, shown: &Shown, doubts: Doubts) -> Course {
     let doubt = doubts.sampled.or(doubts.strangers);
@@ -104,7 +104,7 @@ impl Latch {
         self.led(rollout).map_or(Action::Hold, |led| led.action)
     }
 
-    /// What led to it; nothing while nothing is shown.
+    /// Returns what led to it; nothing while nothing is shown.
     #[must_use]
     pub fn led(&self, rollout: &Rollout) -> Option<&Led> {
         self.by_rollout.get(rollout)

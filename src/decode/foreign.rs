@@ -34,7 +34,7 @@ const BEGINNINGS: [(&[u8], &str); 10] = [
     (b"<", "is XML: produce plain JSON"),
 ];
 
-/// What these bytes are, if they aren't an object in JSON.
+/// Returns what these bytes are, if they aren't an object in JSON.
 pub(super) fn framing(bytes: &[u8]) -> Option<String> {
     if let Some(&[0, a, b, c, d]) = bytes.first_chunk() {
         let id = u32::from_be_bytes([a, b, c, d]);

@@ -81,7 +81,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Whether a number stands where text is wanted, and may have lost digits.
+    /// Returns whether a number stands where text is wanted, and may have lost digits.
     fn has_number_as_text(&self) -> bool {
         [&self.request_id, &self.model_version, &self.prediction.label, &self.cluster]
             .into_iter()
@@ -134,7 +134,7 @@ pub(super) fn without_bare_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
     found.then_some(clean)
 }
 
-/// How long the number is that begins here and isn't finite.
+/// Returns how long the number is that begins here and isn't finite.
 fn not_finite(rest: &[u8]) -> Option<usize> {
     let sign = usize::from(matches!(rest.first()?, b'-' | b'+'));
     let unsigned = rest.get(sign..)?;

@@ -172,7 +172,7 @@ impl Decoder {
         (!fits).then(|| own.unwrap_or("primary"))
     }
 
-    /// What came back: the field that decides stands for itself. Where it is null, so is the answer:
+    /// Returns the answer: the field that decides stands for itself. Where it is null, so is the answer:
     /// another field is looked at only where the record hasn't this one.
     fn answer<'a>(&self, event: &mut Event<'a>) -> Result<Answer<'a>, (Unreadable, String)> {
         let status = event.status_code.numeric().finite();
@@ -204,7 +204,7 @@ fn unknown_version(version: &Value<'_>) -> Option<(Unreadable, String)> {
     (!is_known).then(|| (Unreadable::UnknownVersion, said()))
 }
 
-/// What is wrong with id and time: without them a record belongs nowhere.
+/// Returns what is wrong with id and time: without them a record belongs nowhere.
 fn unidentified(
     id: &Value<'_>,
     event_time: &Value<'_>,
@@ -319,7 +319,7 @@ fn latency_us(value: &Value<'_>) -> Option<u64> {
     Some(us.min(LATENCY_US_MAX))
 }
 
-/// What of a prediction the record carries, and whether a latency.
+/// Returns what of a prediction the record carries, and whether a latency.
 fn carries(event: &Event<'_>, latency_us: Option<u64>) -> u8 {
     let Prediction { label, score, value, scores, .. } = &event.prediction;
     bits([
@@ -331,7 +331,7 @@ fn carries(event: &Event<'_>, latency_us: Option<u64>) -> u8 {
     ])
 }
 
-/// Which fields hold what doesn't belong there.
+/// Returns which fields hold what doesn't belong there.
 fn broken(event: &Event<'_>) -> u8 {
     let Prediction { label, score, value, scores, bad } = &event.prediction;
     let no_number = |value: &Value<'_>| value.numeric() == Numeric::Broken;

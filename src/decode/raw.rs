@@ -49,7 +49,7 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii_start()
 }
 
-/// Where the text ends that begins here, quotes included.
+/// Returns where the text ends that begins here, quotes included.
 fn end_of_text(bytes: &[u8]) -> Option<usize> {
     let mut escaped = bytes.first()? != &b'"';
     if escaped {
@@ -66,7 +66,7 @@ fn end_of_text(bytes: &[u8]) -> Option<usize> {
     None
 }
 
-/// Where the value ends that begins here.
+/// Returns where the value ends that begins here.
 fn end_of_value(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {

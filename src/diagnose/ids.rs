@@ -3,7 +3,7 @@
 //! In: some ids of each arm. Out: a sentence. Holds: says what all ids of a side have in common and the other side
 //! hasn't; nothing where nothing is that clear. Knows nothing of: where they came from.
 
-/// What tells the candidate's ids from the primary's.
+/// Returns what tells the candidate's ids from the primary's.
 pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Option<String> {
     let (ours, theirs) = (IdShape::of(primary)?, IdShape::of(candidate)?);
     let quoted = |text: &str| format!("`{}`", text.chars().take(24).collect::<String>());

@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// Whether no verdict can be given meanwhile.
+    /// Returns whether no verdict can be given meanwhile.
     #[must_use]
     pub const fn is_blinding(self) -> bool {
         match self {
@@ -95,7 +95,7 @@ impl Kind {
         }
     }
 
-    /// Whether answers exist that can't be joined: a missing one says nothing of the candidate then.
+    /// Returns whether answers exist that can't be joined: a missing one says nothing of the candidate then.
     #[must_use]
     pub const fn is_unjoined(self) -> bool {
         match self {
@@ -170,7 +170,7 @@ impl Diagnosis {
         self.strangers.share()
     }
 
-    /// What is wrong now, the gravest last.
+    /// Returns what is wrong now, the gravest last.
     #[must_use]
     pub fn troubles(&self, names: &Names<'_>) -> Vec<Trouble> {
         let [primary, candidate] = &self.reading;

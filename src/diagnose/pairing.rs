@@ -116,7 +116,7 @@ impl Sampled {
         self.whole_below.iter().map(|(hash, _)| *hash).min().unwrap_or(0)
     }
 
-    /// What would be among the samples if this arm had it.
+    /// Returns what would be among the samples if this arm had it.
     fn reach(&self) -> Reach<'_> {
         let first = self.by_hash.values().map(|seen| seen.time).min().unwrap_or(EventTime::END);
         Reach { below: self.whole_below(), first, newest: &self.newest }
@@ -134,7 +134,7 @@ impl Pairing {
         }
     }
 
-    /// What keeps both arms' ids from meeting.
+    /// Returns what keeps both arms' ids from meeting.
     pub(super) const fn trouble(&self) -> Option<&Trouble> {
         self.found.as_ref()
     }
@@ -225,7 +225,7 @@ impl Pairing {
         None
     }
 
-    /// What became of both arms' ids that the other's samples would hold by now.
+    /// Returns what became of both arms' ids that the other's samples would hold by now.
     fn found(&self, names: &Names<'_>) -> Found<'_> {
         let [primary, candidate] = &self.arms;
         let reaches = [primary.reach(), candidate.reach()];
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(trouble(&[primary], &[candidate]), None);
     }
 
-    /// What a flush samples of ids like these.
+    /// Returns what a flush samples of ids like these.
     fn lowest(prefix: &str, count: i64) -> Vec<(u32, SampledId)> {
         let id = |n: i64| {
             let id = format!("{prefix}{n}");

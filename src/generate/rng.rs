@@ -31,7 +31,7 @@ impl Rng {
         (self.unit() * end as f64) as usize
     }
 
-    /// Whether an event of this chance happens.
+    /// Returns whether an event of this chance happens.
     pub(super) fn chance(&mut self, chance: f64) -> bool {
         0.0 < chance && self.unit() < chance
     }

@@ -86,7 +86,7 @@ impl Traffic {
         Self { scenario, rng, next: 0, order: 0, waiting: BinaryHeap::new(), manifest }
     }
 
-    /// What was injected so far.
+    /// Returns what was injected so far.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(run(vec![key(1, 10, 0)], vec![forced(1, 16, 0)]), ["0-false"]);
     }
 
-    /// What the words say, one record at a time: its arm and bucket.
+    /// Returns what the words say, one record at a time: its arm and bucket.
     fn plain(arms: [&[Key]; 2]) -> Vec<String> {
         let near =
             |a: &Key, b: &Key| a.id == b.id && (a.time.us() - b.time.us()).abs() <= 5_000_000;

@@ -32,7 +32,7 @@ pub struct ClusterSize {
 }
 
 impl ClusterSize {
-    /// Whether all that is said of clusters was counted.
+    /// Returns whether all that is said of clusters was counted.
     #[must_use]
     pub const fn is_known(self) -> bool {
         self.largest != 0 && self.unknown == 0

@@ -38,7 +38,7 @@ pub struct Fact {
 pub const FACT_DRIFT: Span = Span::from_secs(2);
 
 impl Fact {
-    /// Whether it may be obeyed, given when the log's broker appended it, if it says.
+    /// Returns whether it may be obeyed, given when the log's broker appended it, if it says.
     #[must_use]
     pub fn is_sound(&self, appended: Option<EventTime>) -> bool {
         let apart = |at: EventTime| at.since(self.confirmed).max(self.confirmed.since(at));
@@ -525,7 +525,7 @@ pub enum EvaluatorEntry {
 }
 
 impl EvaluatorEntry {
-    /// Whether it says what is weighed next, or under which rules and times.
+    /// Returns whether it says what is weighed next, or under which rules and times.
     #[must_use]
     pub const fn is_command(&self) -> bool {
         match self {

@@ -51,13 +51,13 @@ impl Feeds {
         }
     }
 
-    /// Whether one task reads all partitions of all arms.
+    /// Returns whether one task reads all partitions of all arms.
     #[must_use]
     pub const fn is_routed(&self) -> bool {
         self.0.is_some()
     }
 
-    /// How many a task has, given the number of arms.
+    /// Returns how many a task has, given the number of arms.
     #[must_use]
     pub fn count(&self, arms: usize) -> usize {
         self.0.as_ref().map_or(arms, |routed| routed.arms.len())
@@ -93,14 +93,14 @@ impl Feeds {
         self.of_arm(0).chain(self.of_arm(comparison + 1))
     }
 
-    /// Whether a comparison reads a feed.
+    /// Returns whether a comparison reads a feed.
     #[must_use]
     pub fn reads(&self, comparison: usize, feed: usize) -> bool {
         let arm = self.arm(feed);
         arm == 0 || arm == comparison + 1
     }
 
-    /// How many partitions each arm has, where one task reads them all.
+    /// Returns how many partitions each arm has, where one task reads them all.
     #[must_use]
     pub fn partitions(&self) -> Vec<u32> {
         let starts = self.0.as_ref().map_or(&[][..], |routed| &routed.starts);

@@ -46,13 +46,13 @@ pub struct GapMark {
 }
 
 impl Loss {
-    /// Whether a comparison that would read again from this point reads on behind the loss instead.
+    /// Returns whether a comparison that would read again from this point reads on behind the loss instead.
     #[must_use]
     pub const fn moves(&self, point: &ResumePoint) -> bool {
         self.input == point.input && (self.whole || point.offset < self.next)
     }
 
-    /// Where it reads then. What was read before can't be checked any more.
+    /// Returns the point where it reads on. What was read before can't be checked any more.
     #[must_use]
     pub const fn point(&self) -> ResumePoint {
         let Self { input, next, max, .. } = *self;
@@ -83,7 +83,7 @@ impl GapMarks {
         }
     }
 
-    /// Whether the pane that starts here may lack records.
+    /// Returns whether the pane that starts here may lack records.
     #[must_use]
     pub fn covers(&self, start: EventTime) -> bool {
         self.until.is_some() || start < self.to

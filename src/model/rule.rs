@@ -33,7 +33,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Whether it speaks of how both arms' answers to one request meet.
+    /// Returns whether it speaks of how both arms' answers to one request meet.
     #[must_use]
     pub const fn is_about_pairs(self) -> bool {
         matches!(self, Self::MissingRate | Self::MatchRate | Self::PredictionShift)

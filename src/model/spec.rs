@@ -88,7 +88,7 @@ pub struct RulesSpec {
 }
 
 impl RulesSpec {
-    /// Whether both say the same, whatever their revisions.
+    /// Returns whether both say the same, whatever their revisions.
     #[must_use]
     pub fn means(&self, other: &Self) -> bool {
         let like = Self { revision: self.revision, config_hash: self.config_hash, ..other.clone() };
@@ -97,7 +97,7 @@ impl RulesSpec {
 }
 
 impl PipelineSpec {
-    /// Whether the claim of an owner of this pipeline carries this hash; in older logs it is everything's.
+    /// Returns whether the claim of an owner of this pipeline carries this hash; in older logs it is everything's.
     #[must_use]
     pub const fn does_what(&self, claimed: u64) -> bool {
         claimed == self.tasks_hash || claimed == self.config_hash
@@ -121,7 +121,7 @@ impl PipelineSpec {
             .map_or_else(|| arm.to_owned(), |partition| format!("{arm}/{partition}"))
     }
 
-    /// How many inputs a task has.
+    /// Returns how many inputs a task has.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.feeds.count(self.candidates.len() + 1)
@@ -153,7 +153,7 @@ impl PipelineSpec {
         Self { time, changed: Some(*times), ..self.clone() }
     }
 
-    /// What the evaluator does.
+    /// Returns what the evaluator does.
     #[must_use]
     pub fn rules_spec(&self) -> RulesSpec {
         RulesSpec {
@@ -208,7 +208,7 @@ pub struct TimeSpec {
 }
 
 impl TimeSpec {
-    /// What may change while a pipeline runs, and changes results.
+    /// Returns what may change while a pipeline runs, and changes results.
     #[must_use]
     pub const fn tempo(&self) -> Tempo {
         Tempo { pane: self.pane, wait: self.wait, skew: self.skew }

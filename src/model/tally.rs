@@ -31,7 +31,7 @@ impl Segment {
         Self::default()
     }
 
-    /// Whether this is everything.
+    /// Returns whether this is everything.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.dimension.is_empty()

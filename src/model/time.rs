@@ -47,7 +47,7 @@ impl EventTime {
         Self { us: self.us.saturating_sub(span.us) }
     }
 
-    /// How long after `earlier` this is; zero if it isn't.
+    /// Returns how long after `earlier` this is; zero if it isn't.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
         let us = self.us.saturating_sub(earlier.us);

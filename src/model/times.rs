@@ -49,7 +49,7 @@ pub struct Hold {
 const LOOK_BACK: i64 = 3;
 
 impl Tempo {
-    /// How far before a pane lies what it depends on.
+    /// Returns how far before a pane lies what it depends on.
     #[must_use]
     pub fn look_back(&self) -> Span {
         self.skew.times(LOOK_BACK)
@@ -81,19 +81,19 @@ impl Times {
         start.plus(self.at(start).pane)
     }
 
-    /// How far apart the two stamps of one request may lie.
+    /// Returns how far apart the two stamps of one request may lie.
     #[must_use]
     pub fn skew_of(&self, one: EventTime, other: EventTime) -> Span {
         self.at(one).skew.min(self.at(other).skew)
     }
 
-    /// How far a pair reaches at most.
+    /// Returns how far a pair reaches at most.
     #[must_use]
     pub fn reach(&self) -> Span {
         self.before.skew.max(self.tempo.skew)
     }
 
-    /// How far before a pane lies what it depends on.
+    /// Returns how far before a pane lies what it depends on.
     #[must_use]
     pub fn look_back(&self) -> Span {
         self.before.look_back().max(self.tempo.look_back())
@@ -147,7 +147,7 @@ impl Times {
 }
 
 impl Hold {
-    /// How far a task of this tempo closes: panes that are closed before the running max, by which leaps are
+    /// Returns how far a task of this tempo closes: panes that are closed before the running max, by which leaps are
     /// told, reaches the change.
     #[must_use]
     pub fn limit(&self, tempo: &Tempo) -> EventTime {

@@ -38,7 +38,7 @@ impl Answering {
         self.is_most |= LOG_THRESHOLD <= self.evidence.log_sr();
     }
 
-    /// Whether it was ever seen to answer most of the requests.
+    /// Returns whether it was ever seen to answer most of the requests.
     #[must_use]
     pub const fn is_most(&self) -> bool {
         self.is_most
@@ -50,7 +50,7 @@ impl Answering {
         self.since_first
     }
 
-    /// Whether the answers came at the same share before the stretch in which so many of so many requests were
+    /// Returns whether the answers came at the same share before the stretch in which so many of so many requests were
     /// `missing`, as far as there was a before.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]

@@ -121,7 +121,7 @@ fn allot_action(
     }
 }
 
-/// What each of `fresh` places gets of what is `free`: its equal part of the whole if that is there,
+/// Returns what each of `fresh` places gets of what is `free`: its equal part of the whole if that is there,
 /// otherwise the same share of what is.
 fn part(free: f64, fresh: usize, all: usize) -> f64 {
     let equal = STAKE / count_of(all);

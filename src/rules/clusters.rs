@@ -85,7 +85,7 @@ impl Clusters {
         self.keyed.see(sizes);
     }
 
-    /// How a look is weighed in which these arms answered, the primary and the candidate.
+    /// Returns how a look is weighed in which these arms answered, the primary and the candidate.
     pub(super) fn discount(&self, weighed: [bool; 2]) -> Discount {
         if let Some(largest) = self.keyed.known(weighed) {
             let (divisor, dependence) = (size(largest), Dependence::Key);
@@ -104,7 +104,7 @@ impl Clusters {
         if known < KNOWN_FROM { UNKNOWN_MOST } else { f64::INFINITY }
     }
 
-    /// What log evidence is divided by where no key tells clusters.
+    /// Returns what log evidence is divided by where no key tells clusters.
     fn estimate(&self) -> f64 {
         let of = |arm: &Overdispersion| {
             let again = arm.without_largest();

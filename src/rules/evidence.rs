@@ -74,7 +74,7 @@ impl Weight {
         self.log_threshold <= self.log_evidence
     }
 
-    /// What stands for a rule by its evidence over the rollout and under endless looking, each against its threshold:
+    /// Returns what stands for a rule by its evidence over the rollout and under endless looking, each against its threshold:
     /// of both the one that is shown, else the one that is nearer.
     pub(super) fn nearer((log_s, log_r): (f64, f64), (rollout, interval): (f64, f64)) -> Self {
         if rollout.is_finite() && log_r / interval <= log_s / rollout {
@@ -178,7 +178,7 @@ impl Evidence {
         tempered(&increment, self.divisor.0)
     }
 
-    /// How a look is weighed in which these arms answered: a block needs no estimate.
+    /// Returns how a look is weighed in which these arms answered: a block needs no estimate.
     fn discount(&self, weighed: [bool; 2]) -> Discount {
         if self.in_blocks {
             let dependence = Dependence::Blocks;
@@ -188,12 +188,12 @@ impl Evidence {
         }
     }
 
-    /// What stands for the rule.
+    /// Returns what stands for the rule.
     pub(super) fn own(&self, thresholds: (f64, f64)) -> Weight {
         Weight::nearer((self.own.log_s(), self.own.log_r()), thresholds)
     }
 
-    /// What stands for "both arms are beyond the limit": the lesser of both.
+    /// Returns what stands for "both arms are beyond the limit": the lesser of both.
     pub(super) fn shared(&self, interval: f64) -> Option<Weight> {
         let [candidate, primary] = &self.either;
         matches!(self.null, Null::LimitOrPrimary(_)).then(|| Weight {
@@ -209,7 +209,7 @@ impl Evidence {
         if most_of_look.is_finite() { 1.0 } else { divisor }
     }
 
-    /// Whether the rule denies that the primary fares as badly meanwhile.
+    /// Returns whether the rule denies that the primary fares as badly meanwhile.
     pub(super) const fn asks_for_own_fault(&self) -> bool {
         matches!(self.null, Null::LimitOrPrimary(_))
     }

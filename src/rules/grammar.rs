@@ -130,7 +130,7 @@ pub fn parse(text: &str, action: Action) -> Result<Rule, RuleError> {
     Ok(rule)
 }
 
-/// What isn't built yet, in a clear word.
+/// Names what a rule asks for that isn't built yet.
 #[must_use]
 pub fn unsupported(rule: &Rule) -> Option<&'static str> {
     if rule.metric == Metric::Accuracy {

@@ -200,7 +200,7 @@ impl<'a> Look<'a> {
         Share { events: missing, total: sum(|tally| tally.primary.requests) }
     }
 
-    /// How large the clusters are that a rule's events come in, the primary's first. A record that can't be read tells
+    /// Returns how large the clusters are that a rule's events come in, the primary's first. A record that can't be read tells
     /// no key, and what loses records knows none.
     #[must_use]
     pub fn clusters(&self, metric: Metric) -> [ClusterSize; 2] {

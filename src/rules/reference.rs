@@ -58,7 +58,7 @@ impl Reference {
         }
     }
 
-    /// How many of so many answers lie beyond the quantile.
+    /// Returns how many of so many answers lie beyond the quantile.
     #[expect(clippy::cast_precision_loss, reason = "counts of answers lie far below 2^53")]
     fn beyond(&self, answers: u64) -> f64 {
         answers as f64 * (1.0 - self.quantile)

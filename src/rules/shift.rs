@@ -56,7 +56,7 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// How much more of the candidate's mass than of the primary's lies where it has gained, as a share; a
+    /// Returns how much more of the candidate's mass than of the primary's lies where it has gained, as a share; a
     /// lower estimate of the total variation.
     #[expect(clippy::cast_precision_loss, reason = "counts of pairs lie far below 2^53")]
     pub(super) fn distance(&self) -> Option<f64> {
@@ -65,7 +65,7 @@ impl Moved {
         (total != 0).then(|| (plus as f64 - minus as f64) / total as f64)
     }
 
-    /// How many pairs it rests on.
+    /// Returns how many pairs it rests on.
     pub(super) const fn pairs(&self) -> u64 {
         let Scores { plus, minus, zero } = self.scores;
         plus + minus + zero

@@ -37,7 +37,7 @@ impl Sight {
         }
     }
 
-    /// Whether a whole minute was looked at.
+    /// Returns whether a whole minute was looked at.
     pub(super) const fn is_settled(&self) -> bool {
         self.last.is_some()
     }
@@ -46,7 +46,7 @@ impl Sight {
         self.since.zip(self.until).is_some_and(|(since, until)| SETTLED <= until.since(since))
     }
 
-    /// What there was to look at, where nothing of it could be used.
+    /// Returns what there was to look at, where nothing of it could be used.
     pub(super) fn blind(&self) -> Option<u64> {
         let (watched, used) = match self.last {
             Some((watched, used)) => (watched + self.watched, used + self.used),

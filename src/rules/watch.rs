@@ -180,7 +180,7 @@ impl Watch {
         (-self.thresholds.rollout).exp()
     }
 
-    /// Whether it is shown.
+    /// Returns whether it is shown.
     #[must_use]
     pub const fn is_shown(&self) -> bool {
         self.shown.is_some()
@@ -218,7 +218,7 @@ impl Watch {
         self.shown.as_ref()
     }
 
-    /// What the data say now.
+    /// Returns what the data say now.
     #[must_use]
     pub fn finding(&self, spec: &PipelineSpec) -> Finding {
         if let Some(shown) = &self.shown {
@@ -345,7 +345,7 @@ impl Watch {
         }
     }
 
-    /// What the look holds for this rule, everything and by segment.
+    /// Returns what the look holds for this rule, everything and by segment.
     fn step(&self, rule: &Rule, look: &Look<'_>, edge: u64) -> Step {
         // What is slow is the candidate's beyond so many times the edge, and the primary's beyond the edge.
         let theirs = self.edge.times(edge);

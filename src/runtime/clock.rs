@@ -63,7 +63,7 @@ impl HostClock {
         }
     }
 
-    /// How far it has gone from where it should be since `since`, which it showed at `at`: a host's
+    /// Returns how far it has gone from where it should be since `since`, which it showed at `at`: a host's
     /// clock that was stepped.
     #[must_use]
     pub fn stepped(&self, (since, at): (EventTime, Instant)) -> Span {
@@ -75,7 +75,7 @@ impl HostClock {
         now.since(expected).max(expected.since(now))
     }
 
-    /// How long until it shows `time`, at most `most`.
+    /// Returns how long until it shows `time`, at most `most`.
     #[must_use]
     pub fn until(&self, time: EventTime, most: Duration) -> Duration {
         let speed = match self {

@@ -142,7 +142,7 @@ impl Driver {
         self.tasks.all_begun() && self.evaluator_host.is_settled()
     }
 
-    /// Whether tasks are about to go by other times: what they hold isn't to be left to them.
+    /// Returns whether tasks are about to go by other times: what they hold isn't to be left to them.
     #[must_use]
     pub fn is_retiming(&self) -> bool {
         self.tasks.is_retiming()
@@ -181,7 +181,7 @@ impl Driver {
         self.tasks.holdings.get_mut(&partition)?.task_mut()
     }
 
-    /// Whether a task's entries that aren't read back yet are too many to go on.
+    /// Returns whether a task's entries that aren't read back yet are too many to go on.
     #[must_use]
     pub fn is_choked(&self, partition: u32) -> bool {
         self.tasks.holdings.get(&partition).is_some_and(Holding::is_choked)
@@ -207,7 +207,7 @@ impl Driver {
         self.tasks.accepts_loss = true;
     }
 
-    /// Whether records that are gone stop nothing.
+    /// Returns whether records that are gone stop nothing.
     #[must_use]
     pub const fn accepts_loss(&self) -> bool {
         self.tasks.accepts_loss
@@ -335,7 +335,7 @@ impl Driver {
         self.tasks.read_to.clone()
     }
 
-    /// Whether the evaluator, if it is here, has read so much of the tasks' streams.
+    /// Returns whether the evaluator, if it is here, has read so much of the tasks' streams.
     #[must_use]
     pub fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
         self.evaluator_host.has_read(streams)

@@ -47,7 +47,7 @@ impl EndBarrier {
         met[self.worker].written = Some(streams);
     }
 
-    /// What the others wrote down, once all of them have.
+    /// Returns what the others wrote down, once all of them have.
     #[must_use]
     pub fn written_by_others(&self) -> Option<BTreeMap<u32, u64>> {
         let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);

@@ -60,7 +60,7 @@ enum Role {
 }
 
 impl Role {
-    /// What a whole state is: who wrote it, its bytes, and the files that it names.
+    /// Returns what a whole state is: who wrote it, its bytes, and the files that it names.
     fn last(of: Option<&(u64, Arc<EvaluatorEntry>)>) -> Option<(u64, &[u8], &[TableFile])> {
         match of.map(|(epoch, weighing)| (*epoch, weighing.as_ref()))? {
             (epoch, EvaluatorEntry::State { bytes, files }) => Some((epoch, bytes, files)),
@@ -92,7 +92,7 @@ impl EvaluatorHost {
         }
     }
 
-    /// Whether another process claimed the evaluator since the last call.
+    /// Returns whether another process claimed the evaluator since the last call.
     pub(super) const fn take_superseded(&mut self) -> bool {
         std::mem::replace(&mut self.superseded, false)
     }
@@ -150,7 +150,7 @@ impl EvaluatorHost {
         self.in_flight.values().sum::<usize>() + self.unsent.len()
     }
 
-    /// Whether it has read what tasks read back of their own streams; true where it isn't here.
+    /// Returns whether it has read what tasks read back of their own streams; true where it isn't here.
     pub(super) fn has_read(&self, streams: &BTreeMap<u32, u64>) -> bool {
         let behind = |(task, to): (&u32, &u64)| self.read_to.get(task).is_some_and(|at| at < to);
         !streams.iter().any(behind)

@@ -135,7 +135,7 @@ impl Recorded {
         (0..).zip(self.facts.iter().zip(&self.times)).map(frames).collect()
     }
 
-    /// Whether the run read bounded inputs to their end.
+    /// Returns whether the run read bounded inputs to their end.
     fn was_bounded(&self) -> bool {
         self.facts.iter().flatten().any(|fact| fact.end)
     }

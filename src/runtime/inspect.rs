@@ -201,7 +201,7 @@ fn with_feeds(
     })
 }
 
-/// What a task's owner did, if that is something else than this file says.
+/// Returns what a task's owner did, if that is something else than this file says.
 fn does_else(spec: &PipelineSpec, task: &TaskInspection) -> Option<u64> {
     match &task.times {
         Some(said) => (said.config != spec.lasting_hash).then_some(said.config),
@@ -209,7 +209,7 @@ fn does_else(spec: &PipelineSpec, task: &TaskInspection) -> Option<u64> {
     }
 }
 
-/// What of an input is gone that a new owner would read.
+/// Returns what of an input is gone that a new owner would read.
 fn lost(topic: &str, partition: u32, input: InputInspection) -> Option<String> {
     let InputInspection { resumes_at, read_to, bounds } = input;
     let Bounds { first, written: end, .. } = bounds?;
@@ -239,7 +239,7 @@ fn hidden(topic: &str, partition: u32, input: InputInspection) -> Option<String>
     })
 }
 
-/// When a frame was written, if it tells.
+/// Returns when a frame was written, if it tells.
 fn told(frame: &LogFrame) -> Option<EventTime> {
     let host = || match &frame.body {
         Body::Task(entry) => match entry.as_ref() {
@@ -281,7 +281,7 @@ fn config(frame: &LogFrame) -> Option<u64> {
     }
 }
 
-/// How a stream stands whose valid frames end like this.
+/// Returns how a stream stands whose valid frames end like this.
 fn stream(
     look: &mut dyn LogReader,
     stream: Stream,
@@ -334,7 +334,7 @@ fn times(frame: &LogFrame) -> Option<TimesSaid> {
     frame.entry()?.times()
 }
 
-/// How a task stands: what its next owner would come to.
+/// Returns how a task stands: what its next owner would come to.
 fn task(
     spec: &Arc<PipelineSpec>,
     look: &mut dyn LogReader,
@@ -375,7 +375,7 @@ fn task(
     Ok(TaskInspection { stream: stream(look, of, &frames)?, inputs, comparisons, facts, times })
 }
 
-/// How the evaluator stands: its next owner weighs again what was weighed since its last whole state.
+/// Returns how the evaluator stands: its next owner weighs again what was weighed since its last whole state.
 fn evaluator(
     spec: &Arc<PipelineSpec>,
     look: &mut dyn LogReader,
@@ -413,7 +413,7 @@ fn state(frame: &LogFrame) -> Option<&[u8]> {
     }
 }
 
-/// What counts of the evaluator's stream, from its last whole state on at least.
+/// Returns what counts of the evaluator's stream, from its last whole state on at least.
 fn evaluators(look: &mut dyn LogReader) -> Result<Vec<LogFrame>, LogError> {
     let has_state = |frames: &[LogFrame]| frames.iter().any(|frame| state(frame).is_some());
     Ok(tail(look, Stream::Evaluator, has_state)?.0)

@@ -114,7 +114,7 @@ impl Round {
         }
     }
 
-    /// Whether a task pauses for a moment, so that its second cursor can draw level.
+    /// Returns whether a task pauses for a moment, so that its second cursor can draw level.
     fn waits_for_second(&mut self, partition: u32) -> bool {
         let Some(since) = self.waits.get(&partition) else { return false };
         if PAUSE.saturating_mul(5) < since.elapsed() {
@@ -252,7 +252,7 @@ impl Live<'_> {
         Ok(())
     }
 
-    /// Where loss is accepted: writes down what is gone. Whether something was; the task begins again then.
+    /// Writes down what is gone, where loss is accepted. Returns whether something was; the task begins again then.
     fn goes_round(
         &mut self,
         partition: u32,
@@ -328,7 +328,7 @@ impl Live<'_> {
         inputs
     }
 
-    /// Whether an input of the past leads one by more than half of `lead` that has something to read,
+    /// Returns whether an input of the past leads one by more than half of `lead` that has something to read,
     /// and gets it. Beyond that nothing waits: the comparison is parked.
     fn is_held_back(
         &self,
@@ -415,7 +415,7 @@ impl Live<'_> {
         self.driver.settle()
     }
 
-    /// Whether the time of any input is near the host's, so that no fact could make its next record late.
+    /// Returns whether the time of any input is near the host's, so that no fact could make its next record late.
     /// A log on Kafka knows the broker's time as well, and that is stricter.
     fn is_record_near(&self, now: EventTime) -> bool {
         let time = self.driver.spec.time;

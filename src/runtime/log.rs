@@ -20,7 +20,7 @@ pub const GONE: &str = "its retention was too short, or it was deleted, recreate
 /// The version of the format that is written and read: `schemas/log.v2.md`.
 pub const VERSION: u8 = 2;
 
-/// Why a log of another version isn't read, and how to go on; `setting` is what names another log.
+/// Returns why a log of another version isn't read, and how to go on; `setting` is what names another log.
 pub(crate) fn other_version(place: &str, version: u8, setting: &str) -> LogError {
     LogError::Foreign(if version < VERSION {
         format!(
@@ -66,7 +66,7 @@ pub enum Body {
 }
 
 impl LogFrame {
-    /// What a task wrote, if one did.
+    /// Returns what a task wrote, if one did.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry> {
         match &self.body {
@@ -75,7 +75,7 @@ impl LogFrame {
         }
     }
 
-    /// Whether it is a fact that nobody may obey.
+    /// Returns whether it is a fact that nobody may obey.
     #[must_use]
     pub fn unsound_fact(&self) -> Option<Fact> {
         match self.entry()? {
@@ -218,12 +218,12 @@ pub trait Log: Send {
     /// Frames from there on are gone, or it can't be read.
     fn read(&mut self, stream: Stream, from: Begin) -> Result<bool, LogError>;
 
-    /// Where a stream lies, for people.
+    /// Returns where a stream lies, for people.
     fn place(&self, stream: Stream) -> String {
         stream.to_string()
     }
 
-    /// What is gone from before the first frame that a stream holds, if anything is.
+    /// Returns what is gone from before the first frame that a stream holds, if anything is.
     fn cut(&self, _stream: Stream) -> Option<String> {
         None
     }

@@ -27,7 +27,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// What the names begin with of all that a stream ever staged.
+    /// Returns what the names begin with of all that a stream ever staged.
     #[must_use]
     pub fn of(stream: Stream) -> String {
         match stream {
@@ -36,7 +36,7 @@ impl Owner {
         }
     }
 
-    /// What the names begin with of all that it stages.
+    /// Returns what the names begin with of all that it stages.
     #[must_use]
     pub fn tag(self) -> String {
         format!("{}{}", Self::of(self.stream), self.epoch)
@@ -76,7 +76,7 @@ pub trait Tables: Send {
     /// The disk refused.
     fn remove(&mut self, file: &TableFile) -> Result<()>;
 
-    /// Whether files of the evaluator lie in place that its log must know of.
+    /// Returns whether files of the evaluator lie in place that its log must know of.
     ///
     /// # Errors
     /// The disk refused.
@@ -100,7 +100,7 @@ pub trait SignalSink: Send {
     /// that only looks at the last message must see the newest again.
     fn overtaken(&mut self, newest: &BTreeMap<&str, u64>) -> Vec<String>;
 
-    /// What became of the one that was sent, once it is known; sending it again is harmless.
+    /// Returns what became of the one that was sent, once it is known; sending it again is harmless.
     fn poll(&mut self) -> Option<Result<()>>;
 }
 
@@ -134,7 +134,7 @@ pub trait LetterSink: Send {
     /// It can't be written.
     fn put(&mut self, partition: u32, letter: &DeadLetter) -> Result<()>;
 
-    /// Whether all that were taken are there for good; doesn't wait for a topic.
+    /// Returns whether all that were taken are there for good; doesn't wait for a topic.
     ///
     /// # Errors
     /// They can't be.

@@ -67,7 +67,7 @@ impl Snapshots {
         }
     }
 
-    /// How the process stands.
+    /// Returns how the process stands.
     #[must_use]
     pub fn read(&self) -> Snapshot {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -99,7 +99,7 @@ impl Snapshot {
     }
 }
 
-/// Why both wait: the tasks of both, and of the evaluator what its owner says.
+/// Returns why both wait: the tasks of both, and of the evaluator what its owner says.
 fn both(mut ours: Value, mut theirs: Value) -> Value {
     if ours.is_null() || theirs.is_null() {
         return if ours.is_null() { theirs } else { ours };

@@ -150,7 +150,7 @@ pub trait Source {
         Ok(Vec::new())
     }
 
-    /// Whether any input of a partition ever held a record.
+    /// Returns whether any input of a partition ever held a record.
     ///
     /// # Errors
     /// It can't be asked.

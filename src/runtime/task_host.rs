@@ -252,7 +252,7 @@ impl Tasks {
         self.log.written()
     }
 
-    /// What is on its way through the log, or waits for unreadable records that are on theirs.
+    /// Returns what is on its way through the log, or waits for unreadable records that are on theirs.
     pub(super) fn in_flight(&self) -> usize {
         let waits = |holding: &&Holding| holding.task().is_some_and(Task::is_next_vitals);
         self.in_flight.values().sum::<usize>() + self.holdings.values().filter(waits).count()
@@ -345,7 +345,7 @@ impl Tasks {
         Ok(moved)
     }
 
-    /// Whether a task is about to go by other times, or to hear by which.
+    /// Returns whether a task is about to go by other times, or to hear by which.
     pub(super) fn is_retiming(&self) -> bool {
         self.holdings.values().any(|holding| match holding {
             Holding::Owned { task, tells, .. } => {
@@ -525,7 +525,7 @@ fn pairs_file(comparison: u8, first: EventTime, name: String) -> TableFile {
     TableFile { table: "pairs".to_owned(), comparison, first, name }
 }
 
-/// Whether the entries hold the last word of every comparison, and with it what its writer hadn't read back
+/// Returns whether the entries hold the last word of every comparison, and with it what its writer hadn't read back
 /// by then: a fact that lies before that word may not be in it. Where it needs the points of feeds, they stand
 /// before it.
 fn tells_all(entries: &[(u64, Arc<Entry>)], spec: &PipelineSpec) -> bool {
@@ -588,12 +588,12 @@ fn complete_named(
     Ok(in_place)
 }
 
-/// What the last owner said of its times.
+/// Returns what the last owner said of its times.
 fn said(entries: &[(u64, Arc<Entry>)]) -> Option<TimesSaid> {
     entries.iter().rev().find_map(|(_, entry)| entry.times())
 }
 
-/// What tasks do, but for their times, may not change on a running log: two meanings must not mix in one
+/// Fails where tasks do something else than before, but for their times: two meanings must not mix in one
 /// window.
 fn check_config(spec: &PipelineSpec, entries: &[(u64, Arc<Entry>)]) -> Result<()> {
     if let Some(said) = said(entries) {
@@ -642,7 +642,7 @@ fn other_tasks(spec: &PipelineSpec) -> String {
     )
 }
 
-/// What a recorded run counted must be counted again.
+/// Fails where other vitals come out than a recorded run counted.
 fn check(partition: u32, vitals: &Vitals, expected: Option<&Vitals>) -> Result<()> {
     let Some(expected) = expected.filter(|expected| *expected != vitals) else { return Ok(()) };
     let ranges =

@@ -88,7 +88,7 @@ impl TempoListener {
         }
     }
 
-    /// What a task says next, if it has to say anything; `config` is what it does but for its times.
+    /// Returns what a task says next, if it has to say anything; `config` is what it does but for its times.
     pub(super) fn says(
         &self,
         tells: &mut TempoAck,
@@ -119,7 +119,7 @@ impl TempoListener {
         (OFTEN <= tells.since).then_some(said)
     }
 
-    /// Whether a task is asked for another tempo and hasn't answered, and why.
+    /// Returns whether a task is asked for another tempo and hasn't answered, and why.
     pub(super) fn is_asked(&self, task: &Task) -> bool {
         let known = task.times().revision.max(task.hold().map_or(0, |hold| hold.revision));
         self.asked.is_some_and(|(revision, _)| known < revision)
@@ -137,7 +137,7 @@ impl TempoAck {
         self.since = if is_repeated { OFTEN } else { self.since + 1 };
     }
 
-    /// What it said was read back.
+    /// Takes what it said, which was read back. Returns what follows.
     pub(super) fn read_back(&mut self, said: &TimesSaid, task: &Task) -> Follows {
         if self.on_its_way != Some(said.times.revision) || said.hold.is_some() {
             return Follows::Nothing;
@@ -151,7 +151,7 @@ impl TempoAck {
         }
     }
 
-    /// Whether it waits for what it said, or for what it is to say.
+    /// Returns whether it waits for what it said, or for what it is to say.
     pub(super) const fn is_waiting(&self) -> bool {
         self.is_new || self.on_its_way.is_some()
     }

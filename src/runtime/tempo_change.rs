@@ -34,7 +34,7 @@ fn at(time: EventTime) -> String {
     if time <= EventTime::START { "the first pane".to_owned() } else { format::time(time) }
 }
 
-/// What somebody has to know of a change that is on its way, if one is; `holds` are those of the tasks.
+/// Returns what somebody has to know of a change that is on its way, if one is; `holds` are those of the tasks.
 pub(super) fn pending(told: Option<&Value>, holds: &[Option<Hold>]) -> Option<String> {
     let revision = told?["asked"]["revision"].as_u64()?;
     let of = |hold: &Hold| u64::from(hold.revision) == revision;

@@ -48,7 +48,7 @@ impl Transactions {
         self.open.get(&(task, input)).map_or(end, |open| open.stable.min(end))
     }
 
-    /// What is to be told now, by arm: its partitions, since when, and whether it hangs.
+    /// Returns what is to be told now, by arm: its partitions, since when, and whether it hangs.
     pub(super) fn news(
         &mut self,
         spec: &PipelineSpec,
@@ -78,7 +78,7 @@ impl Transactions {
         news
     }
 
-    /// Why a bounded run would never end.
+    /// Returns why a bounded run would never end.
     ///
     /// # Errors
     /// A transaction hangs.

@@ -149,7 +149,7 @@ impl PaneTally {
         });
     }
 
-    /// Whether more model versions came than are told apart: everything counted is dropped, and the same
+    /// Returns whether more model versions came than are told apart: everything counted is dropped, and the same
     /// requests are to be counted again. That happens once at most.
     pub fn must_recount(&mut self) -> bool {
         let must = self.versions.choose();

@@ -202,7 +202,7 @@ impl RecordStore {
         self.panes.values().map(|pane| pane.records.len()).sum()
     }
 
-    /// Whether nothing is held.
+    /// Returns whether nothing is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -289,7 +289,7 @@ impl<'h> View<'h> {
         self.feed
     }
 
-    /// Which records it comes together with, if that is known.
+    /// Returns which records it comes together with, if that is known.
     #[must_use]
     pub const fn cluster(&self) -> Option<ClusterKey> {
         self.cluster
@@ -301,13 +301,13 @@ impl<'h> View<'h> {
         self.record.offset
     }
 
-    /// Whether it failed.
+    /// Returns whether it failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.record.kind == Kind::Failed
     }
 
-    /// Whether it answered without a usable prediction.
+    /// Returns whether it answered without a usable prediction.
     #[must_use]
     pub fn is_null(&self) -> bool {
         self.record.kind == Kind::Null

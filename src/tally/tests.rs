@@ -87,7 +87,7 @@ fn counts_by_segment_and_bounds_names() {
     }
 }
 
-/// What both arms hold, in the same order.
+/// Returns what both arms hold, in the same order.
 fn both<'h>(arms: &'h [RecordStore; 2]) -> Vec<(View<'h>, View<'h>)> {
     let all = (EventTime::from_us(0), EventTime::from_us(10));
     let [ours, theirs] = arms.each_ref().map(|held| {

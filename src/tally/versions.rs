@@ -74,7 +74,7 @@ impl Versions {
         }
     }
 
-    /// Whether some stand under `OTHER` only because they were met late: then the pane is counted again
+    /// Returns whether some stand under `OTHER` only because they were met late: then the pane is counted again
     /// from its beginning, and those met most keep their name.
     pub(super) fn choose(&mut self) -> bool {
         if self.kept.is_some() || self.names.len() <= VERSIONS_MAX {

@@ -234,7 +234,7 @@ impl VitalsCounter {
         }
     }
 
-    /// Where a version is counted: in its own place, in one that is free, or with the others.
+    /// Returns where a version is counted: in its own place, in one that is free, or with the others.
     fn version_at(&mut self, version: &str) -> usize {
         if self.versions.get(self.last).is_some_and(|of| of.version == version) {
             return self.last;
@@ -336,7 +336,7 @@ impl VitalsCounter {
 }
 
 impl VersionCounts {
-    /// Whether it has counted nothing since the last flush.
+    /// Returns whether it has counted nothing since the last flush.
     fn is_empty(&self) -> bool {
         self.counts.first().is_none_or(|all| all.requests == 0)
     }

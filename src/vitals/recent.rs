@@ -75,19 +75,19 @@ impl Recent {
         self.stretches.clear();
     }
 
-    /// How many ids had to give way to others too early: copies of theirs aren't told.
+    /// Returns how many ids had to give way to others too early: copies of theirs aren't told.
     #[must_use]
     pub const fn displaced(&self) -> u64 {
         self.displaced
     }
 
-    /// How many ids are known.
+    /// Returns how many ids are known.
     #[must_use]
     pub fn len(&self) -> usize {
         self.stretches.len()
     }
 
-    /// Whether none is known.
+    /// Returns whether none is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stretches.is_empty()

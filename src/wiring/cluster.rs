@@ -130,7 +130,7 @@ fn of_feeds(source: KafkaSource, feeds: &Feeds) -> Box<dyn Source + Send> {
     if feeds.is_routed() { Box::new(Routed::new(source, feeds.clone())) } else { Box::new(source) }
 }
 
-/// How many workers there are.
+/// Returns how many workers there are.
 fn count(threads: Threads, partitions: u32) -> usize {
     let wanted = match threads {
         Threads::Auto => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes.
 const ANSWER_MAX: u64 = 16 << 20;
 
-/// What `/api/v1/why` says at the address.
+/// Returns what `/api/v1/why` says at the address.
 ///
 /// # Errors
 /// Text that says why there is no answer.
@@ -45,7 +45,7 @@ fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Who listens everywhere is asked on this machine.
+/// Returns the address to ask: who listens everywhere is asked on this machine.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

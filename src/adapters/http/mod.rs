@@ -143,7 +143,7 @@ async fn verdict(
     }
 }
 
-/// What the log tells, read by a thread of its own.
+/// Returns what the log tells, read by a thread of its own.
 async fn by_log(told: Option<Arc<Told>>) -> Result<Verdicts, String> {
     let Some(told) = told else {
         return Err("it has only begun, and goes on from its own log first".to_owned());

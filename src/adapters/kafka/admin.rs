@@ -76,7 +76,7 @@ pub fn prepare_log(
     Ok(())
 }
 
-/// How long a broker of a topic lets a transaction be open before it aborts it; the brokers' default where
+/// Returns how long a broker of a topic lets a transaction be open before it aborts it; the brokers' default where
 /// that can't be had.
 pub(super) fn longest_transaction(endpoint: &KafkaEndpoint, topic: &str) -> Duration {
     let asked = || -> Option<Duration> {

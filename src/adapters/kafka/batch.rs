@@ -89,7 +89,7 @@ impl Queue {
         Drained { next: next.or(drained.next), ..drained }
     }
 
-    /// Whether messages are kept: the client's own position lies behind them.
+    /// Returns whether messages are kept: the client's own position lies behind them.
     pub(super) const fn keeps(&self) -> bool {
         !self.kept.is_empty()
     }

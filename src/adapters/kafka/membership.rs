@@ -65,7 +65,7 @@ impl ConsumerContext for Changes {
     }
 }
 
-/// How to mend what no further attempt would.
+/// Returns how to mend what no further attempt would.
 fn refusal(error: &KafkaError) -> Option<&'static str> {
     Some(match error.rdkafka_error_code()? {
         RDKafkaErrorCode::InvalidSessionTimeout => {

@@ -31,7 +31,7 @@ impl EmbeddedBroker {
         Ok(Self { cluster })
     }
 
-    /// How to reach it.
+    /// Returns how to reach it.
     #[must_use]
     pub fn endpoint(&self, group: &str) -> KafkaEndpoint {
         KafkaEndpoint {

@@ -75,7 +75,7 @@ fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, step).cast_signed().unsigned_abs()
 }
 
-/// How the records of a topic came to their partitions.
+/// Returns how the records of a topic came to their partitions.
 #[must_use]
 pub fn guess(topic: &Topic) -> Guess {
     let keyed: Vec<&Sampled> = topic.records.iter().filter(|record| record.key.is_some()).collect();
@@ -123,7 +123,7 @@ fn shared(one: &Topic, other: &Topic) -> (usize, usize) {
     (both.len(), both.iter().filter(|apart| **apart).count())
 }
 
-/// How topics are keyed, in words; empty where nothing can be said of any.
+/// Returns how topics are keyed, in words; empty where nothing can be said of any.
 #[must_use]
 pub fn diagnosis(topics: &[Topic]) -> String {
     let said = topics.iter().filter_map(|topic| {
@@ -139,7 +139,7 @@ pub fn diagnosis(topics: &[Topic]) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// What is wrong with topics of equal partition counts that should be co-partitioned, if the samples show it.
+/// Returns what is wrong with topics of equal partition counts that should be co-partitioned, if the samples show it.
 #[must_use]
 pub fn objection(topics: &[Topic]) -> Option<String> {
     let (primary, others) = topics.split_first()?;

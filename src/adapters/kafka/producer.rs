@@ -191,7 +191,7 @@ impl ControlProducer {
         self.producer.send(record).map_err(|(error, _)| SendError::refused(topic, &error))
     }
 
-    /// What became of the one that was sent, once it is known; sending it again is harmless.
+    /// Returns what became of the one that was sent, once it is known; sending it again is harmless.
     pub fn poll(&mut self, topic: &str) -> Option<Result<(), SendError>> {
         self.producer.poll(Duration::ZERO);
         let Deliveries { done, offset, failed } = self.context.take();
@@ -287,7 +287,7 @@ impl DeadLetterProducer {
         }
     }
 
-    /// Whether all letters are acknowledged.
+    /// Returns whether all letters are acknowledged.
     ///
     /// # Errors
     /// One was refused.

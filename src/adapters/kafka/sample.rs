@@ -67,7 +67,7 @@ pub fn with_feeds(
     )))
 }
 
-/// How the topics are keyed, in words; empty where nothing can be said.
+/// Returns how the topics are keyed, in words; empty where nothing can be said.
 #[must_use]
 pub fn how_keyed(
     endpoint: &KafkaEndpoint,

@@ -53,7 +53,7 @@ impl SoleOwner {
         }
     }
 
-    /// What is new for a process that `holds` the task or doesn't.
+    /// Returns what is new for a process that `holds` the task or doesn't.
     pub(super) fn ask(&mut self, holds: bool, now: Instant) -> Result<Option<Change>, Refused> {
         let change = match self.handed {
             _ if holds => Change::Assigned(vec![0]),

@@ -91,7 +91,7 @@ impl KafkaSource {
         })
     }
 
-    /// How many partitions each topic has.
+    /// Returns how many partitions each topic has.
     #[must_use]
     pub fn counts(&self) -> &[u32] {
         &self.counts
@@ -118,7 +118,7 @@ impl KafkaSource {
         Ok(ends)
     }
 
-    /// Whether the topics are still those that they were. One that is missing may be so for a moment,
+    /// Returns whether the topics are still those that they were. One that is missing may be so for a moment,
     /// to a broker that has just come back: twice is too often.
     fn check_topics(&mut self, now: Vec<Topic>) -> Result<(), SourceError> {
         let was = self.described.get_or_insert_with(|| now.clone());
@@ -171,7 +171,7 @@ impl KafkaSource {
         Ok(gaps)
     }
 
-    /// Where an input begins that is read from its beginning: what is gone from there is no reason to wait, and
+    /// Returns where an input begins that is read from its beginning: what is gone from there is no reason to wait, and
     /// of an input that retention has emptied nothing else would ever tell a position.
     fn first(&self, input: usize, partition: u32) -> i64 {
         let of = (input, self.topics[input].as_str());
@@ -444,7 +444,7 @@ fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>)
     }
 }
 
-/// How to mend what no further attempt would.
+/// Returns how to mend what no further attempt would.
 fn cure(code: Code) -> String {
     match code {
         Code::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED => {

@@ -39,7 +39,7 @@ pub(in crate::adapters) fn watermarks(
     }
 }
 
-/// Whether a refusal passes by itself.
+/// Returns whether a refusal passes by itself.
 const fn passes(code: Code) -> bool {
     matches!(
         code,

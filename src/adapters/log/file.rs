@@ -367,7 +367,7 @@ fn frame(bytes: &[u8]) -> Result<(Stream, &[u8], usize), String> {
     Ok((stream, summed.get(4..).ok_or_else(short)?, end))
 }
 
-/// Whether a whole frame begins anywhere behind damage: then it isn't a torn tail.
+/// Returns whether a whole frame begins anywhere behind damage: then it isn't a torn tail.
 fn has_frame_after(bytes: &[u8]) -> bool {
     (1..bytes.len().saturating_sub(LENGTH_AND_SUM)).any(|at| frame(&bytes[at..]).is_ok())
 }

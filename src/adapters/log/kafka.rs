@@ -343,7 +343,7 @@ impl KafkaLog {
     }
 }
 
-/// How many tasks have a stream in this log.
+/// Returns how many tasks have a stream in this log.
 ///
 /// # Errors
 /// The cluster can't be reached, or there is no such log.
@@ -365,7 +365,7 @@ pub fn tasks(endpoint: &KafkaEndpoint, topics: &LogTopics) -> Result<u32, Source
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// How to mend what no further attempt would.
+/// Returns how to mend what no further attempt would.
 fn cure(error: &KafkaError) -> &'static str {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {

@@ -267,7 +267,7 @@ impl Tables for Stage {
     }
 }
 
-/// How every file of a table is written.
+/// Returns how every file of a table is written.
 fn properties(metadata: Vec<KeyValue>) -> WriterPropertiesBuilder {
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))

@@ -69,7 +69,7 @@ fn epoch(of: &StreamInspection) -> String {
     of.epoch.map_or_else(|| "never claimed".to_owned(), |epoch| epoch.to_string())
 }
 
-/// What is said of each candidate, with its name where there are several.
+/// Returns what is said of each candidate, with its name where there are several.
 fn by_candidate(names: &[String], said: impl Iterator<Item = String>) -> String {
     let all: Vec<String> = names
         .iter()
@@ -154,7 +154,7 @@ fn evaluator(said: &Said<'_>) -> String {
     format!("{}\n{}", columns(&head, &[own]), columns(&head_of_candidates, &rows))
 }
 
-/// What the process that listens here says.
+/// Returns what the process that listens here says.
 fn process(said: &Said<'_>) -> String {
     let (address, why) = match &said.process {
         None => return String::new(),

@@ -35,7 +35,7 @@ impl Ages {
         self.newest = newest;
     }
 
-    /// Whether what happened at `time` was read late; `None` where nothing was read.
+    /// Returns whether what happened at `time` was read late; `None` where nothing was read.
     pub(super) fn is_old(&self, time: EventTime) -> Option<bool> {
         // Before the first that is kept it was the other way.
         let before = self.changes.front().map(|(_, old)| !old);

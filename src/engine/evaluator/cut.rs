@@ -60,7 +60,7 @@ pub(super) struct ArmCut {
 const SAMPLE_MAX: usize = 128;
 
 impl ArmCut {
-    /// How well its records could be read and placed.
+    /// Returns how well its records could be read and placed.
     pub(super) fn second(&self) -> ArmSecond<'_> {
         let all = Segment::all();
         let requests = |of: &BTreeMap<Segment, VitalCounts>| of.get(&all).map_or(0, |c| c.requests);
@@ -78,7 +78,7 @@ impl ArmCut {
         }
     }
 
-    /// How many answers each model version gave.
+    /// Returns how many answers each model version gave.
     pub(super) fn versions(&self) -> impl Iterator<Item = (&str, u64)> {
         let all = Segment::all();
         self.counts.iter().map(move |(version, of)| {
@@ -86,7 +86,7 @@ impl ArmCut {
         })
     }
 
-    /// How large its clusters are: each input of each task may hold a part of one.
+    /// Returns how large its clusters are: each input of each task may hold a part of one.
     pub(super) fn clusters(&self) -> ClusterSize {
         let mut sum = ClusterSize::default();
         self.clusters.values().for_each(|size| sum.merge(*size));

@@ -26,7 +26,7 @@ enum Strangers {
 }
 
 impl Rollout {
-    /// What speaks against a rule that was shown by the watch at `at`; nothing while that can't be known yet.
+    /// Returns what speaks against a rule that was shown by the watch at `at`; nothing while that can't be known yet.
     pub(super) fn doubts(
         &self,
         spec: &PipelineSpec,
@@ -69,13 +69,13 @@ impl Rollout {
     }
 }
 
-/// Whether any answer of the candidate counts for it, whoever asked.
+/// Returns whether any answer of the candidate counts for it, whoever asked.
 const fn is_about_answers(rule: &Rule) -> bool {
     matches!(rule.metric, Metric::ErrorRate | Metric::NullRate | Metric::Latency { .. })
         && !rule.observed
 }
 
-/// Whether a share is within its limit without these.
+/// Returns whether a share is within its limit without these.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
 fn is_within(share: Share, limit: f64, events: f64, total: f64) -> bool {
     share.events as f64 - events <= limit * (share.total as f64 - total)
@@ -113,7 +113,7 @@ fn in_samples(shown: &Shown, limit: f64, (ids, all): (Share, [Share; 2]), name: 
     ))
 }
 
-/// How high the share of strangers may be: two standard errors and one more than seen; where none is, what would have
+/// Returns how high the share of strangers may be: two standard errors and one more than seen; where none is, what would have
 /// been seen 99 times out of 100.
 #[expect(clippy::cast_precision_loss, reason = "counts of ids lie far below 2^53")]
 fn at_most(ids: Share) -> f64 {

@@ -88,7 +88,7 @@ pub enum Rows {
 }
 
 impl Rows {
-    /// How many.
+    /// Returns how many.
     #[must_use]
     pub const fn count(&self) -> usize {
         match self {
@@ -213,7 +213,7 @@ impl Evaluator {
         &self.spec
     }
 
-    /// Whether its log said by which times tasks go.
+    /// Returns whether its log said by which times tasks go.
     #[must_use]
     pub const fn says_times(&self) -> bool {
         self.state.timing.is_some()
@@ -225,7 +225,7 @@ impl Evaluator {
         Some(self.state.timing.as_ref()?.told(&self.state.said))
     }
 
-    /// Why this process may not lead, if it may not: its file says something else of the revision that is
+    /// Returns why this process may not lead, if it may not: its file says something else of the revision that is
     /// in force.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
@@ -321,18 +321,18 @@ impl Evaluator {
         }
     }
 
-    /// What is asked of the world next.
+    /// Returns what is asked of the world next.
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// How far each comparison has been weighed.
+    /// Returns how far each comparison has been weighed.
     #[must_use]
     pub fn weighed_to(&self, comparison: usize) -> EventTime {
         self.state.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to)
     }
 
-    /// Whether everything that an entry of its log speaks of was read.
+    /// Returns whether everything that an entry of its log speaks of was read.
     #[must_use]
     pub fn can_weigh(&self, entry: &EvaluatorEntry) -> bool {
         match entry {
@@ -363,7 +363,7 @@ impl Evaluator {
         &self.state.unsent
     }
 
-    /// What stands between a candidate and its decision, as JSON.
+    /// Returns what stands between a candidate and its decision, as JSON.
     #[must_use]
     pub fn verdict(&self, comparison: usize) -> Option<serde_json::Value> {
         let rollout = self.state.rollouts.get(comparison)?;
@@ -677,7 +677,7 @@ fn in_force(
     Arc::new(rules.map_or_else(|| spec.clone(), |rules| spec.with_rules(rules)))
 }
 
-/// What the rows so far were weighed under.
+/// Returns what the rows so far were weighed under.
 fn under<'a>(spec: &'a PipelineSpec, state: &State) -> RowContext<'a> {
     RowContext {
         candidates: &spec.candidates,

@@ -396,7 +396,7 @@ impl Rollout {
         self.budget.keep([&keys[0], &keys[1]]);
     }
 
-    /// What the ledger calls the rollouts on vitals and on panes.
+    /// Returns what the ledger calls the rollouts on vitals and on panes.
     fn keys(&self) -> [String; 2] {
         [key(self.versions[0].current()), key(self.versions[1].current())]
     }
@@ -458,7 +458,7 @@ fn trial<'v>(seen: &Seen<'_>, version: Option<&'v str>) -> Trial<'v> {
     version.map_or_else(Trial::whole, |version| Trial::of(seen, version))
 }
 
-/// What the troubles speak of.
+/// Returns what the troubles speak of.
 fn names(spec: &PipelineSpec, comparison: u8) -> Names<'_> {
     Names {
         candidate: spec.candidates.get(usize::from(comparison)).map_or("", String::as_str),
@@ -498,7 +498,7 @@ fn row(
     }
 }
 
-/// What the ledger calls a rollout: a version that comes back is another one.
+/// Returns what the ledger calls a rollout: a version that comes back is another one.
 fn key(rollout: &decide::Rollout) -> String {
     match rollout.number {
         0 => rollout.version.clone(),

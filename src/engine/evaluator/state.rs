@@ -178,7 +178,7 @@ impl State {
         Ok((state, Some(rules)))
     }
 
-    /// What `read` gives back.
+    /// Returns what `read` gives back.
     pub(super) fn write(&self, rules: RulesSpec) -> Vec<u8> {
         let budgets = self.rollouts.iter().map(|rollout| rollout.budget.clone()).collect();
         let timing = self.timing.clone();
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// Whether all candidates are weighed up to there.
+    /// Returns whether all candidates are weighed up to there.
     pub(super) fn is_weighed_to(&self, time: EventTime) -> bool {
         self.rollouts.iter().all(|rollout| time <= rollout.weighed_to)
     }
@@ -282,7 +282,7 @@ impl State {
         tasks.filter(|(_, closed)| *closed < to).collect()
     }
 
-    /// Whether every task has closed a comparison to `to`, and the missing ones as far as they had.
+    /// Returns whether every task has closed a comparison to `to`, and the missing ones as far as they had.
     pub(super) fn has_closed(
         &self,
         comparison: usize,
@@ -294,7 +294,7 @@ impl State {
             .all(|(task, closed)| missing.iter().any(|(m, had)| m == task && had <= closed))
     }
 
-    /// Whether a task has closed panes of a comparison since they were weighed without it.
+    /// Returns whether a task has closed panes of a comparison since they were weighed without it.
     pub(super) fn has_late(&self, comparison: usize) -> bool {
         let weighed_to = self.rollouts.get(comparison).map_or(EventTime::START, |r| r.weighed_to);
         let first = |feed: &TaskFeed| {

@@ -68,7 +68,7 @@ impl TempoState {
         Some(Times { revision, before: self.times.tempo, from, tempo })
     }
 
-    /// What people are told.
+    /// Returns what people are told.
     pub(super) fn told(&self, said: &[Option<TimesSaid>]) -> Value {
         let of = |tempo: &Tempo| {
             json!({
@@ -103,7 +103,7 @@ impl TempoState {
         })
     }
 
-    /// Why a file may not ask for its tempo, if it may not.
+    /// Returns why a file may not ask for its tempo, if it may not.
     pub(super) fn objection(&self, file: &PipelineSpec, in_force: u32) -> Option<String> {
         let (revision, tempo) = self.wanted();
         if tempo == file.time.tempo() || file.revision < revision.max(in_force) {

@@ -123,7 +123,7 @@ fn last_window(rollout: &Rollout) -> Option<Value> {
     }))
 }
 
-/// How old the newest weighed record is; unknown before any was, and before the host's time is known.
+/// Returns how old the newest weighed record is; unknown before any was, and before the host's time is known.
 fn age(rollout: &Rollout, now: EventTime) -> Option<Span> {
     let newest = newest(rollout);
     let is_known = |time: EventTime| time != EventTime::START;
@@ -164,7 +164,7 @@ fn nothing_yet() -> Blindness {
     }
 }
 
-/// What was seen is too old to say anything of now.
+/// Says that what was seen is too old to say anything of now.
 fn staleness(rollout: &Rollout, age: Option<Span>) -> Blindness {
     let (reason, cure) = match age {
         None if newest(rollout) == EventTime::START => return nothing_yet(),
@@ -184,7 +184,7 @@ fn staleness(rollout: &Rollout, age: Option<Span>) -> Blindness {
     Blindness { reason, cure: cure.to_owned() }
 }
 
-/// Whether each rule has seen as much as a rate of twice its limit would need to be shown.
+/// Returns whether each rule has seen as much as a rate of twice its limit would need to be shown.
 fn is_enough(spec: &PipelineSpec, rollout: &Rollout) -> bool {
     spec.rules.iter().enumerate().all(|(at, _)| {
         rollout.watches.iter().filter(|watch| watch.rule == at).any(|watch| {

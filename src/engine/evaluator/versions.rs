@@ -68,7 +68,7 @@ impl Versions {
         &self.current
     }
 
-    /// Whether versions aren't told apart.
+    /// Returns whether versions aren't told apart.
     pub(super) const fn are_together(&self) -> bool {
         self.together
     }
@@ -106,13 +106,13 @@ impl Versions {
         next.map_or(Change::None, |next| self.begin(at, next))
     }
 
-    /// Whether more than so many answered lately, each too rarely to be tried by itself.
+    /// Returns whether more than so many answered lately, each too rarely to be tried by itself.
     fn are_more_than(&self, most: usize) -> bool {
         let rare = self.answered.values().filter(|(_, answers)| *answers < ENOUGH).count();
         self.answered.contains_key(OTHER) || most < rare
     }
 
-    /// What people are told while versions aren't told apart.
+    /// Returns what people are told while versions aren't told apart.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         let names = || self.answered.keys().filter(|version| *version != OTHER);
         let is_more = self.answered.contains_key(OTHER) || ANSWERED_MAX <= self.answered.len();

@@ -92,17 +92,17 @@ impl Comparison {
         }
     }
 
-    /// Where a feed stands in `resume` and `lacks`, if it is one of this comparison's.
+    /// Returns where a feed stands in `resume` and `lacks`, if it is one of this comparison's.
     pub(super) fn place(&self, feed: u8) -> Option<usize> {
         self.resume.iter().position(|point| point.input == feed)
     }
 
-    /// Where its last entry says to read a feed again, if it is one of its own.
+    /// Returns where its last entry says to read a feed again, if it is one of its own.
     pub(super) fn point(&self, feed: u8) -> Option<ResumePoint> {
         self.resume.iter().find(|point| point.input == feed).copied()
     }
 
-    /// Whether the pane that starts here may lack records.
+    /// Returns whether the pane that starts here may lack records.
     fn may_lack(&self, start: EventTime) -> bool {
         self.lacks.iter().any(|lacks| lacks.covers(start))
     }
@@ -244,7 +244,7 @@ impl Comparison {
     }
 }
 
-/// What all inlets of an arm hold of a span.
+/// Returns what all inlets of an arm hold of a span.
 fn slice<'h>(inlets: &'h [Inlet], span: (EventTime, EventTime), keys: &mut Vec<Key>) -> Slice<'h> {
     keys.clear();
     let mut slice = Slice::default();

@@ -102,7 +102,7 @@ impl Task {
         });
     }
 
-    /// Whether a loss is on its way through the log.
+    /// Returns whether a loss is on its way through the log.
     #[must_use]
     pub const fn awaits_loss(&self) -> bool {
         self.losses_in_flight != 0
@@ -114,7 +114,7 @@ impl Task {
         self.effects.push_back(Effect::Append(Entry::Lost(loss)));
     }
 
-    /// What the running max of an input is at least at `offset`, given that records may be missing before
+    /// Returns what the running max of an input is at least at `offset`, given that records may be missing before
     /// it; `all_read` is whether everything that closed panes lies before it.
     fn least_max(&self, input: usize, offset: i64, all_read: bool) -> EventTime {
         let inlet = &self.inlets[input];

@@ -189,12 +189,12 @@ impl Inlet {
         self.clock.waiting()
     }
 
-    /// Whether a fact at `time` would free something that waits.
+    /// Returns whether a fact at `time` would free something that waits.
     pub(super) fn would_free(&self, time: EventTime) -> bool {
         self.clock.would_free(time)
     }
 
-    /// Whether the last believed records came about when they were stamped: not a backfill.
+    /// Returns whether the last believed records came about when they were stamped: not a backfill.
     pub(super) fn is_live(&self, limit: Span) -> bool {
         self.lags_us.is_empty() || self.lags_us.iter().any(|&lag| lag <= limit.us())
     }
@@ -226,7 +226,7 @@ impl Inlet {
         self.first.unwrap_or_else(|| self.clock.max())
     }
 
-    /// Whether another inlet of the same input holds more records than this one.
+    /// Returns whether another inlet of the same input holds more records than this one.
     pub(super) fn keeps_less_than(&self, other: &Self) -> bool {
         let holds_from = |inlet: &Self| inlet.keep_from.max(inlet.begun_at);
         holds_from(other) < holds_from(self)
@@ -342,7 +342,7 @@ impl Inlet {
         }
     }
 
-    /// Where a gap was and when it is over, once that is known.
+    /// Returns where a gap was and when it is over, once that is known.
     pub(super) const fn take_gap_end(&mut self) -> Option<(i64, EventTime)> {
         self.gap_end.take()
     }
@@ -352,7 +352,7 @@ impl Inlet {
         self.begun_at
     }
 
-    /// Where reading began, and up to where an earlier owner had read or counted.
+    /// Returns where reading began, and up to where an earlier owner had read or counted.
     pub(super) const fn again(&self) -> (i64, i64) {
         self.again
     }
@@ -434,7 +434,7 @@ impl Inlet {
         self.held.offsets(pane).map(|held| include(side, held)).or(side)
     }
 
-    /// Where a re-read that sees what waits has to start.
+    /// Returns where a re-read that sees what waits has to start.
     fn start(&self) -> Start {
         let (offset, max) = self.clock.start(self.position);
         let marks = if self.clock.waiting() == 0 { self.marks } else { self.marks_at_wait };
@@ -455,7 +455,7 @@ impl Inlet {
         self.bounds.iter().rposition(fits).unwrap_or(0)
     }
 
-    /// Where to re-read so that everything from `need` on is seen, and the vitals go on.
+    /// Returns where to re-read so that everything from `need` on is seen, and the vitals go on.
     pub(super) fn resume(&self, need: EventTime) -> ResumePoint {
         let bound = self.bounds.get(self.bound_before(need));
         let Start { offset, max, marks } = bound.map_or_else(|| self.start(), |bound| bound.start);
@@ -489,7 +489,7 @@ impl Inlet {
         }
     }
 
-    /// How far reading has come with what an earlier owner had read.
+    /// Returns how far reading has come with what an earlier owner had read.
     pub(super) fn read_again(&self) -> ReadAgain {
         let (from, to) = self.again;
         let count = |from: i64| u64::try_from(to.saturating_sub(from)).unwrap_or(0);
@@ -501,7 +501,7 @@ impl Inlet {
         self.known.iter().filter(move |fact| offset <= fact.offset).copied()
     }
 
-    /// Whether a fact let time pass over the close of a pane that ends at `end`.
+    /// Returns whether a fact let time pass over the close of a pane that ends at `end`.
     pub(super) fn is_touched(&self, closes_at: EventTime) -> bool {
         self.touched.iter().any(|&(from, to)| from < closes_at && closes_at <= to)
     }

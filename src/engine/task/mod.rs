@@ -214,24 +214,24 @@ impl Task {
         }
     }
 
-    /// What is asked of the world next.
+    /// Returns what is asked of the world next.
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
-    /// How many inputs it has.
+    /// Returns how many inputs it has.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inlets.len()
     }
 
-    /// Whether a comparison reads an input.
+    /// Returns whether a comparison reads an input.
     #[must_use]
     pub fn reads(&self, comparison: u8, input: usize) -> bool {
         self.spec.feeds.reads(usize::from(comparison), input)
     }
 
-    /// Whether vitals are what is asked next: what they counted as unreadable must be put aside before.
+    /// Returns whether vitals are what is asked next: what they counted as unreadable must be put aside before.
     #[must_use]
     pub fn is_next_vitals(&self) -> bool {
         matches!(self.effects.front(), Some(Effect::Append(Entry::Vitals(_))))
@@ -263,7 +263,7 @@ impl Task {
         self.inlets.get(input).map_or(EventTime::START, Inlet::max)
     }
 
-    /// Whether a fact about this input is on its way through the log: it isn't to be read meanwhile.
+    /// Returns whether a fact about this input is on its way through the log: it isn't to be read meanwhile.
     #[must_use]
     pub fn awaits(&self, input: usize) -> bool {
         self.inlets.get(input).is_some_and(|inlet| inlet.fact_in_flight)
@@ -281,13 +281,13 @@ impl Task {
         self.comparisons.get(comparison).map_or(EventTime::START, |c| c.closed_to)
     }
 
-    /// Where the last entry of a comparison says to read each of its inputs again.
+    /// Returns where the last entry of a comparison says to read each of its inputs again.
     #[must_use]
     pub fn resumes(&self, comparison: usize) -> &[ResumePoint] {
         self.comparisons.get(comparison).map_or(&[], |c| &c.resume)
     }
 
-    /// How the task stands, for people.
+    /// Returns how the task stands, for people.
     #[must_use]
     pub fn status(&self) -> TaskStatus {
         let inputs = self.inlets.iter().map(|inlet| InputStatus {
@@ -405,12 +405,12 @@ impl Task {
         }
     }
 
-    /// Whether what an earlier owner read isn't found again yet.
+    /// Returns whether what an earlier owner read isn't found again yet.
     fn reads_again(&self, at: usize) -> bool {
         self.spec.feeds.of(at).any(|feed| self.inlets[feed].reads_again_to().is_some())
     }
 
-    /// How far a comparison can be closed, given each input's time.
+    /// Returns how far a comparison can be closed, given each input's time.
     fn frontier(&self, comparison: usize, time: impl Fn(&Inlet) -> EventTime) -> EventTime {
         let times = self.spec.feeds.of(comparison).map(|feed| time(&self.inlets[feed]));
         self.within_hold(self.spec.times().frontier(times.min().unwrap_or_default()))
@@ -441,13 +441,13 @@ impl Task {
         self.forget();
     }
 
-    /// Where a comparison is taken up again, as its inlets stand.
+    /// Returns where a comparison is taken up again, as its inlets stand.
     fn resumes_at(&self, at: usize) -> Parked {
         let resume = self.points(at, self.need(at));
         Parked { facts: self.facts_behind(&resume), resume }
     }
 
-    /// How far a comparison is closed and where it is taken up again, without panes; what has to stand before
+    /// Returns how far a comparison is closed and where it is taken up again, without panes; what has to stand before
     /// such an entry is appended.
     fn word(&mut self, at: usize, Parked { resume, facts }: Parked) -> Checkpoint {
         self.repeat_lacks(at);
@@ -477,7 +477,7 @@ impl Task {
         }
     }
 
-    /// How far the vitals of each input have counted; where no comparison that reads it says from where they
+    /// Returns how far the vitals of each input have counted; where no comparison that reads it says from where they
     /// go on, that too.
     fn vitals_points(&self) -> Vec<VitalsPoint> {
         let point = |(input, inlet): (usize, &Inlet)| {
@@ -496,7 +496,7 @@ impl Task {
         self.spec.times().frontier(inlet.max()).minus(self.look_back())
     }
 
-    /// Where to read each feed of a comparison again so that everything from `need` on is seen.
+    /// Returns where to read each feed of a comparison again so that everything from `need` on is seen.
     fn points(&self, at: usize, need: EventTime) -> Vec<ResumePoint> {
         self.spec.feeds.of(at).map(|feed| self.inlets[feed].resume(need)).collect()
     }
@@ -586,7 +586,7 @@ impl Task {
         }
     }
 
-    /// Whether closing up to `to` would close a pane that holds something, or is waited for.
+    /// Returns whether closing up to `to` would close a pane that holds something, or is waited for.
     fn is_worth_closing(&self, at: usize, to: EventTime, needed: Option<EventTime>) -> bool {
         let from = self.comparisons[at].closed_to;
         let holds = |inlet: &Inlet| {
@@ -640,7 +640,7 @@ impl Task {
     }
 }
 
-/// Where the owner of these comparisons begins to read an input; its vitals alone can go on from a point.
+/// Returns where the owner of these comparisons begins to read an input; its vitals alone can go on from a point.
 fn begins_at(
     comparisons: &[Comparison],
     input: u8,
@@ -664,7 +664,7 @@ fn begins_at(
     })
 }
 
-/// What a record leaves behind, so that who reads it again knows it: its id, or its bytes where none
+/// Returns what a record leaves behind, so that who reads it again knows it: its id, or its bytes where none
 /// could be read.
 fn mark(offset: i64, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, offset.cast_unsigned())

@@ -22,7 +22,7 @@ impl Task {
         self.comparisons.iter().filter(|c| c.parked.is_some()).map(|c| c.number)
     }
 
-    /// Whether everything that a parked comparison named is in place and its arms are near each other
+    /// Returns whether everything that a parked comparison named is in place and its arms are near each other
     /// again, so that it can be caught up with.
     #[must_use]
     pub fn can_catch_up(&self, comparison: u8) -> bool {
@@ -71,7 +71,7 @@ impl Task {
         self.advance();
     }
 
-    /// How many records a task that catches up still lies behind; 0 when both have read the same.
+    /// Returns how many records a task that catches up still lies behind; 0 when both have read the same.
     #[must_use]
     pub fn lies_behind(&self, ahead: &Self, comparison: u8) -> i64 {
         let feeds = self.spec.feeds.of(usize::from(comparison));
@@ -139,7 +139,7 @@ impl Task {
         times.filter(move |(_, time)| is_behind(*time)).map(|(feed, _)| feed)
     }
 
-    /// How far the inputs of a comparison are apart in time.
+    /// Returns how far the inputs of a comparison are apart in time.
     fn apart(&self, at: usize) -> Span {
         let times = || self.reached(at).map(|(_, time)| time);
         match (times().min(), times().max()) {

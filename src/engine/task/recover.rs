@@ -159,7 +159,7 @@ impl Recovered {
         self.facts.retain(|fact| !loss.whole || fact.input != loss.input);
     }
 
-    /// Where a comparison's last entry says to read an input again.
+    /// Returns where a comparison's last entry says to read an input again.
     pub(super) fn resume(&self, comparison: u8, input: u8) -> ResumePoint {
         match self.closed.get(&comparison) {
             Some(last) => ResumePoint::of(&last.resume, input),

@@ -105,7 +105,7 @@ fn side(view: View<'_>, words: &mut NamesOfRows) -> PairSide {
     }
 }
 
-/// What the status of a pair is.
+/// Returns what the status of a pair is.
 pub(super) fn pair_status(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> PairStatus {
     match (ours.failed(), theirs.failed()) {
         (_, true) => PairStatus::CandidateFailed,
@@ -118,7 +118,7 @@ pub(super) fn pair_status(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>)
     }
 }
 
-/// Whether two answers agree; `None` where either has no usable prediction.
+/// Returns whether two answers agree; `None` where either has no usable prediction.
 pub(super) fn agreement(spec: &PipelineSpec, ours: View<'_>, theirs: View<'_>) -> Option<bool> {
     agree(spec.comparator, prediction(ours)?, prediction(theirs)?)
 }

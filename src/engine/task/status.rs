@@ -67,7 +67,7 @@ pub struct TaskStatus {
 }
 
 impl TaskStatus {
-    /// How far its inputs have come with their horizons.
+    /// Returns how far its inputs have come with their horizons.
     #[must_use]
     pub fn read_again(&self) -> ReadAgain {
         let by_input = self.inputs.iter().map(|input| input.read_again);

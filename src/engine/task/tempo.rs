@@ -20,7 +20,7 @@ impl Task {
         self.spec.times()
     }
 
-    /// How far it closes, while a change is on its way.
+    /// Returns how far it closes, while a change is on its way.
     #[must_use]
     pub const fn hold(&self) -> Option<Hold> {
         self.hold
@@ -70,7 +70,7 @@ impl Task {
         self.hold.is_some() && self.spec.held_max < held()
     }
 
-    /// Whether nothing that will be read again, or is still to be closed, lies before the last change.
+    /// Returns whether nothing that will be read again, or is still to be closed, lies before the last change.
     fn is_past_change(&self) -> bool {
         let Times { before, from, tempo, .. } = self.times();
         if from == EventTime::START {
@@ -84,7 +84,7 @@ impl Task {
         self.comparisons.iter().all(is_past)
     }
 
-    /// How far before what it closes next lies what that depends on.
+    /// Returns how far before what it closes next lies what that depends on.
     pub(super) fn look_back(&self) -> Span {
         let asked = self.hold.map_or(Span::ZERO, |hold| hold.tempo.look_back());
         self.times().look_back().max(asked)

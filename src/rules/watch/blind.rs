@@ -55,7 +55,7 @@ impl Watch {
         self.sight.note(look.from, look.to, there, seen);
     }
 
-    /// Why the rule sees nothing, if it doesn't.
+    /// Returns why the rule sees nothing, if it doesn't.
     pub(super) fn blind(&self, spec: &PipelineSpec) -> Option<Blind> {
         let rule = spec.rules.get(self.rule)?;
         if self.unjoined {

@@ -92,7 +92,7 @@ pub fn days(root: &Path, pipeline: &str) -> Result<Vec<Day>, TableError> {
     Ok(found)
 }
 
-/// What follows `key` in the names of the folders within, in order.
+/// Returns what follows `key` in the names of the folders within, in order.
 fn values(folder: &Path, key: &str) -> Result<Vec<String>, TableError> {
     if !folder.exists() {
         return Ok(Vec::new());

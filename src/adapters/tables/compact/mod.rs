@@ -272,7 +272,7 @@ fn build(
     Ok(merged)
 }
 
-/// Whether the rows of a file that isn't in its folder lie in a merged one.
+/// Returns whether the rows of a file that isn't in its folder lie in a merged one.
 ///
 /// # Errors
 /// The disk refused.
@@ -299,7 +299,7 @@ struct Total {
     bytes: u64,
 }
 
-/// What a folder holds, and the groups in it that have something to merge.
+/// Returns what a folder holds, and the groups in it that have something to merge.
 fn survey(
     folder: &Path,
     table: &str,

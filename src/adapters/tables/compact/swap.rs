@@ -278,7 +278,7 @@ fn staged(staging: &Path) -> Result<Vec<(Option<u64>, PathBuf, String)>, Compact
     Ok(found)
 }
 
-/// What a folder holds, by name.
+/// Returns what a folder holds, by name.
 pub(super) fn names(folder: &Path) -> Result<Names, TableError> {
     let mut names = Names::new();
     for entry in fs::read_dir(folder).map_err(io_error("list", folder))? {

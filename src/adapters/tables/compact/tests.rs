@@ -88,7 +88,7 @@ impl Tables {
         names.map(|name| (name.clone(), fs::read(path.join(name)).unwrap())).collect()
     }
 
-    /// What a reader sees: every file's ids, in the order of files and rows.
+    /// Returns what a reader sees: every file's ids, in the order of files and rows.
     fn ids(&self) -> Vec<String> {
         use arrow::array::AsArray as _;
         let mut ids = Vec::new();
