@@ -38,6 +38,10 @@ pub enum Kind {
     Unreadable,
     /// Too many records come later than `wait`.
     Late,
+    /// The candidate answers more of the requests than the file says are mirrored.
+    MoreMirrored,
+    /// No record carries the pipeline's cluster key.
+    NoClusterKey,
     /// A part of the candidate's answers has an id that the primary doesn't know.
     UnknownIds,
     /// So many that the ones that are missed may be among them.
@@ -68,6 +72,8 @@ impl Kind {
             Self::Unreadable | Self::MuchUnreadable => "unreadable",
             Self::ManyVersions => "many_versions",
             Self::Late => "late",
+            Self::MoreMirrored => "more_mirrored",
+            Self::NoClusterKey => "no_cluster_key",
             Self::UnknownIds => "unknown_ids",
             Self::NothingReadable => "nothing_readable",
             Self::Silent => "silent",
@@ -83,7 +89,12 @@ impl Kind {
     #[must_use]
     pub const fn is_blinding(self) -> bool {
         match self {
-            Self::Unreadable | Self::Late | Self::UnknownIds | Self::MuchUnreadable => false,
+            Self::Unreadable
+            | Self::Late
+            | Self::MoreMirrored
+            | Self::NoClusterKey
+            | Self::UnknownIds
+            | Self::MuchUnreadable => false,
             Self::ManyVersions
             | Self::NothingReadable
             | Self::NothingComparable
@@ -107,6 +118,8 @@ impl Kind {
             | Self::NothingReadable => true,
             Self::Unreadable
             | Self::Late
+            | Self::MoreMirrored
+            | Self::NoClusterKey
             | Self::UnknownIds
             | Self::ManyVersions
             | Self::Silent
@@ -134,6 +147,8 @@ pub struct Names<'a> {
     pub wait: Span,
     /// How predictions are compared.
     pub comparator: Comparator,
+    /// The field that tells which answers come together, if one is to.
+    pub cluster: Option<&'a str>,
 }
 
 impl Diagnosis {
@@ -177,6 +192,8 @@ impl Diagnosis {
         let mut all = Vec::new();
         all.extend(primary.trouble("the primary", candidate, names));
         all.extend(candidate.trouble(names.candidate, primary, names));
+        all.extend(primary.unkeyed("the primary", names));
+        all.extend(candidate.unkeyed(names.candidate, names));
         all.extend(primary.lateness("the primary", names));
         all.extend(candidate.lateness(names.candidate, names));
         let apart = self.pairing.trouble();

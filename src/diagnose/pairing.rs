@@ -292,6 +292,7 @@ mod tests {
         skew: Span::from_secs(5),
         wait: Span::from_secs(30),
         comparator: Comparator::Label,
+        cluster: None,
     };
 
     fn sample(

@@ -22,6 +22,8 @@ const SILENT: Span = Span::from_secs(30);
 const DUE: u64 = 5;
 /// Fewer records than this say nothing.
 const ENOUGH: u64 = 20;
+/// Of so many records some would carry a cluster key.
+const KEYED_BY: u64 = 100;
 /// So much that can't be read may be what is missed.
 const MANY: f64 = 0.1;
 /// The longest `wait` that a pipeline file may ask for.
@@ -42,6 +44,8 @@ pub struct ArmSecond<'a> {
     pub unreadable: &'a BTreeMap<Unreadable, u64>,
     /// One of these: offset and what was found.
     pub example: Option<(i64, &'a str)>,
+    /// Some carry a value of the pipeline's cluster key.
+    pub keyed: bool,
     /// How far those that came later than `wait` lay behind what was before them in their partition, in microseconds.
     pub late_by: &'a CoarseLatency,
 }
@@ -53,6 +57,8 @@ struct Minute {
     placed: u64,
     carries: [u64; 5],
     unreadable: BTreeMap<Unreadable, u64>,
+    /// Seconds in which some carried a cluster key.
+    keyed: u64,
     late_by: CoarseLatency,
 }
 
@@ -64,6 +70,7 @@ impl Minute {
             *mine += more;
         }
         merge_counts(&mut self.unreadable, &more.unreadable);
+        self.keyed += more.keyed;
         self.late_by.merge(&more.late_by);
     }
 
@@ -103,7 +110,8 @@ impl Reading {
         }
         let ArmSecond { read, placed, carries, .. } = *second;
         let (unreadable, late_by) = (second.unreadable.clone(), second.late_by.clone());
-        let counts = Minute { read, placed, carries, unreadable, late_by };
+        let keyed = u64::from(second.keyed);
+        let counts = Minute { read, placed, carries, unreadable, keyed, late_by };
         self.running.merge(&counts);
         self.all.merge(&counts);
         if let Some((offset, found)) = second.example {
@@ -161,6 +169,19 @@ impl Reading {
     }
 
     /// That too many records came later than they may, and which `wait` would do.
+    /// The field that is to tell which answers come together is in none of them: evidence is divided by an estimate.
+    pub(super) fn unkeyed(&self, name: &str, names: &Names<'_>) -> Option<Trouble> {
+        let field = names.cluster?;
+        let Minute { placed, keyed, .. } = self.lately();
+        (KEYED_BY <= placed && keyed == 0).then(|| Trouble {
+            kind: Kind::NoClusterKey,
+            text: format!(
+                "none of {placed} records of {name} carries `{field}`, by which answers that come together are to be told: clusters are estimated instead"
+            ),
+            cure: format!("send `{field}` with both arms' answers, or mend `fields: {{cluster: …}}`"),
+        })
+    }
+
     pub(super) fn lateness(&self, name: &str, names: &Names<'_>) -> Option<Trouble> {
         let Minute { read, late_by, .. } = self.lately();
         let late = late_by.total();
@@ -264,6 +285,7 @@ mod tests {
             skew: Span::from_secs(1),
             wait: Span::from_secs(5),
             comparator: Comparator::Label,
+            cluster: None,
         };
         let (mut reading, unreadable) =
             (Reading::default(), BTreeMap::from([(Unreadable::Syntax, 30)]));
@@ -271,8 +293,15 @@ mod tests {
         for second in 0..300 {
             let (read, unreadable) = if second == 0 { (30, &unreadable) } else { (0, &none) };
             let at = EventTime::from_us(second * 1_000_000);
-            let second =
-                ArmSecond { read, placed: 0, carries: [0; 5], unreadable, example: None, late_by };
+            let second = ArmSecond {
+                read,
+                placed: 0,
+                carries: [0; 5],
+                unreadable,
+                example: None,
+                keyed: false,
+                late_by,
+            };
             reading.take(at, &second, 0);
         }
         let told = reading.trouble("v8", &Reading::default(), &names).unwrap();

@@ -116,6 +116,7 @@ mod tests {
         skew: Span::from_secs(5),
         wait: Span::from_secs(30),
         comparator: Comparator::Label,
+        cluster: None,
     };
 
     /// A pane of so many pairs, unanswered requests and answers without a request.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::finding::Share;
 use crate::stats::grid::RateGrid;
+use crate::stats::proportion::Rate;
 use crate::stats::sr::Sr;
 
 /// Most of the requests: more than this share.
@@ -15,6 +16,10 @@ const MOST: f64 = 0.5;
 /// ln 1,000,000: a mirror that copies half of the requests is taken for one that copies most of them once in a
 /// million panes.
 const LOG_THRESHOLD: f64 = 13.815_510_557_964_274;
+/// Of fewer requests nothing is said of how many are mirrored.
+const BEYOND_FROM: u64 = 200;
+/// z of what is sure enough to be told.
+const SURE_Z: f64 = 4.0;
 /// The most that a pane adds.
 const PANE_MOST: f64 = 7.0;
 
@@ -48,6 +53,15 @@ impl Answering {
     #[must_use]
     pub const fn since_first(&self) -> Share {
         self.since_first
+    }
+
+    /// Returns what it answered since its first answer, if that is surely more than the share of the requests that is
+    /// said to be `mirrored`.
+    #[must_use]
+    pub fn beyond(&self, mirrored: f64) -> Option<Share> {
+        let Share { events, total } = self.since_first;
+        let low = Rate { hits: events, total }.wilson(SURE_Z)?.low;
+        (BEYOND_FROM <= total && mirrored * 1.1 + 0.02 < low).then_some(self.since_first)
     }
 
     /// Returns whether the answers came at the same share before the stretch in which so many of so many requests were
@@ -98,6 +112,20 @@ mod tests {
             }
             assert!(!mirror.is_most(), "{total}");
         }
+    }
+
+    #[test]
+    fn more_than_is_said_to_be_mirrored_is_told_once_that_is_sure() {
+        let arm = |events, total| {
+            let mut arm = Answering::default();
+            arm.take(share(events, total));
+            arm
+        };
+        assert_eq!(arm(1_000, 1_000).beyond(0.1), Some(share(1_000, 1_000)));
+        assert_eq!(arm(100, 100).beyond(0.1), None, "of few nothing is said");
+        assert_eq!(arm(120, 1_000).beyond(0.1), None, "chance");
+        assert_eq!(arm(1_000, 1_000).beyond(1.0), None);
+        assert_eq!(Answering::default().beyond(0.1), None);
     }
 
     #[test]

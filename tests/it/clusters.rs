@@ -43,6 +43,28 @@ const fn spread(batch: i64) -> i64 {
 }
 
 #[test]
+fn a_key_that_no_record_carries_is_told() {
+    let mut world = watched(error_rate(), Some("batchId"));
+    batches(&mut world, 0, 120, |_| "ok");
+    world.finish();
+    let troubles = world.evaluator.verdict(0).unwrap()["troubles"].clone();
+    let told: Vec<&str> = troubles
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|trouble| trouble["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(told, ["no_cluster_key", "no_cluster_key"], "of both arms: {troubles}");
+    let text = troubles[0]["text"].as_str().unwrap();
+    assert!(text.contains("records of the primary carries `batchId`"), "{text}");
+
+    let mut world = watched(error_rate(), Some("batch_id"));
+    batches(&mut world, 0, 120, |_| "ok");
+    world.finish();
+    assert_eq!(world.evaluator.verdict(0).unwrap()["troubles"], serde_json::json!([]));
+}
+
+#[test]
 fn batches_that_fail_as_a_whole_roll_no_candidate_at_the_limit_back() {
     let mut world = watched(error_rate(), Some("batch_id"));
     batches(&mut world, 0, 1200, |batch| if spread(batch) < 5 { "!" } else { "ok" });

@@ -70,6 +70,7 @@ impl ArmCut {
             placed: counted + self.copies + self.late + self.overrides,
             carries: self.carries,
             unreadable: &self.unreadable,
+            keyed: self.clusters() != ClusterSize::default(),
             late_by: &self.late_by,
             example: self
                 .unreadable_example

@@ -13,7 +13,7 @@ use super::cut::Cut;
 use super::versions::{Change, Versions};
 use crate::decide::signal::{Grounds, document, signal};
 use crate::decide::{self, Course, Latch, Led, course, format};
-use crate::diagnose::{Diagnosis, Names, Trouble};
+use crate::diagnose::{Diagnosis, Kind, Names, Trouble};
 use crate::model::entry::{Examples, Pane};
 use crate::model::finding::{Basis, Finding, Share, Shown};
 use crate::model::notice::Notice;
@@ -131,6 +131,7 @@ impl Rollout {
         self.troubles = self.diagnosis.troubles(&names);
         self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
         self.troubles.extend(self.versions.iter().find_map(Versions::trouble));
+        self.troubles.extend(self.more_mirrored(spec, names.candidate));
         self.troubles.sort_by_key(|trouble| trouble.kind);
         let seen = Seen::Vitals {
             primary: &primary.counts,
@@ -225,6 +226,20 @@ impl Rollout {
         let (current, panes) = (self.current(), self.versions[1].current());
         let is_graver = self.latch.severity(current) < self.latch.severity(panes);
         if panes.version == current.version && is_graver { panes } else { current }
+    }
+
+    /// More answers than the file says are mirrored: as many as that could be missing, and no rule would see it.
+    fn more_mirrored(&self, spec: &PipelineSpec, candidate: &str) -> Option<Trouble> {
+        let Share { events, total } = self.answering.beyond(spec.mirrored)?;
+        let text = format!(
+            "{candidate} has answered {} of {} requests since its first answer, and the file says `mirrored: {}%`: an answer is missed only where fewer come than that",
+            format::count(events),
+            format::count(total),
+            spec.mirrored * 100.0
+        );
+        let cure =
+            "write how many of the requests are mirrored, or leave `mirrored` out where all are";
+        Some(Trouble { kind: Kind::MoreMirrored, text, cure: cure.to_owned() })
     }
 
     /// Answers are known to exist that can't be joined.
@@ -465,6 +480,7 @@ fn names(spec: &PipelineSpec, comparison: u8) -> Names<'_> {
         skew: spec.time.skew,
         wait: spec.time.wait,
         comparator: spec.comparator,
+        cluster: spec.cluster.as_deref(),
     }
 }
 
