@@ -9,6 +9,24 @@
 //! A record more than `wait` ahead of the running max is a *leap*: it waits and doesn't move time.
 //! An ordinary record that raises the running max frees what is now within `wait` and quarantines
 //! the rest. Many waiting records that are spread like real traffic are believed (`believe`).
+//!
+//! # Place in a record's life
+//!
+//! Between [`crate::decode`] and the two that use what passes: [`crate::vitals`] at once, [`crate::join`] when both arms'
+//! time has passed a pane.
+//!
+//! # Why not a watermark from the host
+//!
+//! What is late has to be the same for whoever reads the partition again, so it may depend on the partition's own log
+//! alone: on what came before the record, never on when it was read or how far other partitions were. Where nothing comes
+//! any more, time can't pass by itself; then an owner writes a *fact* into its log before it obeys it, and every
+//! successor obeys the same one at the same offset.
+//!
+//! # Why many leaps are believed
+//!
+//! One producer with a wrong clock must not drag a partition a year ahead, after which all others are late. But a
+//! topic that was silent for an hour begins again an hour ahead, with every producer right. The two differ in how the
+//! waiting records are spread: traffic fills its span, a stuck clock or a typo doesn't.
 
 use crate::model::time::{EventTime, Span};
 use crate::model::times::Times;

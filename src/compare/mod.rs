@@ -3,6 +3,12 @@
 //! In: two usable predictions of one request. Out: whether they agree under the pipeline's
 //! comparator. Holds: symmetric; NaN never gets here. Knows nothing of: where the predictions came
 //! from.
+//!
+//! # Place in a record's life
+//!
+//! Called for each pair that [`crate::join`] found, by [`crate::engine::task`], which hands the answer on to
+//! [`crate::tally`]. `None` isn't disagreement: a pair with an answer that can't be compared is counted as incomparable
+//! and leaves the match rate alone.
 
 mod number;
 

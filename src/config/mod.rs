@@ -3,6 +3,13 @@
 //! In: text and the environment's variables. Out: a `Pipeline`, or every problem at once with line,
 //! column, excerpt and cure. Holds: touches no file; a value that came from the environment is never
 //! shown. Knows nothing of: who runs the pipeline.
+//!
+//! # From text to spec
+//!
+//! Variables of the environment are put in, YAML is read with its places, and each section is checked; all
+//! problems are told at once. What comes out has two parts for two owners: a [`crate::model::spec::PipelineSpec`] for
+//! [`crate::engine`], which says what is computed and carries a fingerprint, and [`endpoint::Endpoints`] for the adapters, which
+//! say where.
 
 mod defaults;
 pub mod endpoint;

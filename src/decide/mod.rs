@@ -4,6 +4,18 @@
 //! shared cause and a backlog investigate instead of rolling back; severity only rises within a
 //! rollout; the same decision has the same id and the same bytes. Knows nothing of: how evidence is
 //! gathered.
+//!
+//! # Place in a pane's life
+//!
+//! The last step: [`crate::rules`] has shown something, and here it becomes a decision, a sentence and a signal, which
+//! [`crate::engine::evaluator`] has sent after the entry that led to it was read back.
+//!
+//! # Why a rule that asks for a rollback may investigate
+//!
+//! Evidence can be right and the action wrong: where the primary fares as badly the cause is shared, and taking the
+//! candidate away mends nothing; where the records are minutes old the candidate may be another by now; where answers
+//! came that nobody asked for, the failures may be theirs. The rule was shown all the same, so somebody is told, with
+//! the reason why nothing was done.
 
 pub mod format;
 pub mod signal;

@@ -3,6 +3,17 @@
 //! In: one record's value. Out: an `Observation` borrowed from it, or a `Reject` that still carries
 //! id and time where those could be read. Holds: never panics, never stops the job; no allocation
 //! for a plain record. Knows nothing of: topics, offsets, the clock.
+//!
+//! # Place in a record's life
+//!
+//! The first step. Before it, a source (`runtime::source`) has handed out the bytes; after it, [`crate::clock`] decides
+//! whether the record moves time.
+//!
+//! # Why a reject carries id and time
+//!
+//! A record that can't be read is counted and put aside with its reason, and the job goes on. It still answers two
+//! questions if it can: *when*, so that it moves its partition's clock as any other and a re-read finds the same panes;
+//! and *which request*, so that the request's missing answer is told as unreadable and not as the candidate's silence.
 
 mod foreign;
 mod json;

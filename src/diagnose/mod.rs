@@ -4,6 +4,17 @@
 //! what was seen and what to do. Holds: only what was seen is said; what keeps answers from being read or joined
 //! is never told as the candidate's failure; memory is bounded, whatever the traffic. Knows nothing of: rules,
 //! decisions.
+//!
+//! # Place beside the others
+//!
+//! [`crate::engine::evaluator`] hands in each second's counts and the ids that both arms sample alike, and each closed
+//! pane. While a [`Trouble`] keeps answers from being joined, [`crate::rules`] on pairs see nothing.
+//!
+//! # Why samples of ids
+//!
+//! Whether two ids are the same request can be asked long before a join could say so, and where no join ever
+//! will: both arms keep the ids with the lowest hashes of a second, so what one has sampled the other would have, too. Ids
+//! that meet in another partition, at another time, or nowhere, each have a cause of their own and a cure.
 
 mod ids;
 mod pairing;

@@ -12,6 +12,17 @@
 //!
 //! For panes from `from` to `to` the keys of [from − 3 × skew, to + skew) are needed, by the larger of
 //! two skews: a pair reaches one skew, and whether its far side was a first reaches two more.
+//!
+//! # Place in a record's life
+//!
+//! After [`crate::clock`] has let both arms' records pass, and before [`crate::compare`] and [`crate::tally`] say what
+//! the pairs have in common. It runs when a pane closes, not when records come.
+//!
+//! # Why it runs over sorted keys
+//!
+//! A join that keeps state and matches as records come would find other pairs when the arms are read in another order,
+//! and a restart reads them in another order. Here both arms' keys around a pane are sorted by id, time and offset first;
+//! what comes out is a property of the sets.
 
 use hashbrown::{HashMap, HashTable};
 

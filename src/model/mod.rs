@@ -2,6 +2,12 @@
 //!
 //! In: nothing. Out: plain types. Holds: no logic beyond constructors and merges; merging is exact,
 //! associative and commutative. Knows nothing of: bytes, Kafka, files, clocks.
+//!
+//! # Why so little happens here
+//!
+//! Every stage knows these types and no other stage, so whatever two stages share lies here or not at all.
+//! Merges are exact and don't mind the order, since panes of many partitions come in any order. [`entry`] holds what is
+//! written to the log: there a new kind is always added last, and nothing is ever renamed or taken away.
 
 pub mod arm;
 pub mod bucket;

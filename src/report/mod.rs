@@ -3,6 +3,11 @@
 //! In: merged panes in order of time. Out: one row per window and segment once it can't change.
 //! Holds: a window is reported once; every row carries counts, never a bare rate. Knows nothing of:
 //! rules, tasks.
+//!
+//! # Place in a pane's life
+//!
+//! First in the evaluator: [`crate::engine::evaluator`] hands in each merged pane, and the rows go to the tables while
+//! [`crate::rules`] looks at the same pane.
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,13 @@
 //! In: counts, limits and error rates. Out: quantiles, intervals, distances and log evidence.
 //! Holds: the same input gives the same output, states merge or advance in a stated way, and what
 //! can't be known is `None` or no evidence. Knows nothing of: models, requests, rules or time.
+//!
+//! # What is here
+//!
+//! Evidence: [`grid`] (a rate against its limit), [`kernel`] (two concurrent arms), [`shift_betting`], [`betting`]
+//! (blocks), joined by [`block_min`], weighed over beginnings by [`change_prior`] and [`sr`], divided by
+//! [`overdispersion`]. Estimates: [`histogram`], [`quantile_cs`], [`proportion`], [`onset_set`], [`attribution`]. Each cites its
+//! source, and `tests/data/stat-cases*.json` holds cases that were computed elsewhere.
 
 pub mod attribution;
 pub mod betting;

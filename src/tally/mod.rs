@@ -5,6 +5,17 @@
 //! its primary's segments; bounded sets keep the names that both arms together have most, over all
 //! versions, ties by name: a set chosen by one arm's counts would make equal arms differ. Knows nothing
 //! of: time, the join, rules.
+//!
+//! # Place in a record's life
+//!
+//! The last step of a task: what [`crate::join`] and [`crate::compare`] found becomes integers and histograms, which a
+//! checkpoint writes into the log. [`crate::engine::evaluator`] merges them over all tasks.
+//!
+//! # Why nothing here is a rate
+//!
+//! Rates can't be merged; counts can, in any order, exactly. So a window of an hour is the sum of its panes, a
+//! pane is the sum over its partitions, and every rate that somebody reads is made last, from a numerator and a
+//! denominator that stand beside it.
 
 mod bounded;
 pub mod records;

@@ -6,6 +6,18 @@
 //! pass with the same; what is late, overridden or a copy never gets to the counts; model versions are told
 //! apart, and of segment values the declared ones; a cluster is told with all of its pane so far. Knows nothing of:
 //! the other arm, the clock itself.
+//!
+//! # Place in a record's life
+//!
+//! Beside the join: what [`crate::clock`] lets pass is counted here within the second, and the join takes it up again when
+//! its pane closes. [`crate::engine::evaluator`] weighs each second of all tasks together.
+//!
+//! # Why count twice
+//!
+//! A pane closes only when both arms are past it, by default after more than half a minute; a candidate that fails
+//! every request should be gone by then. Vitals need no counterpart, so a rule on failed, null or slow answers acts within
+//! seconds. They agree with the panes to come, since what the join will leave out (late records, copies, overrides) is
+//! left out here as well, by the same measures.
 
 pub mod keys;
 pub mod recent;

@@ -5,6 +5,18 @@
 //! weighed; so a successor that reads the same logs decides the same, with the same ids. Of the rules, too,
 //! those of the log are in force, whatever its own pipeline file says. Knows nothing of: partitions' inputs,
 //! files, Kafka.
+//!
+//! # Its parts
+//!
+//! Entries of all tasks come in. `cut` adds up their seconds, `state` their panes; a pane is weighed when every task
+//! has closed it, or has been missing for two minutes. A `rollout` is one candidate with its versions (`versions`), its
+//! watches, what was shown, and what speaks against believing it (`doubts`, `ages`). `tempo` asks for and names changes
+//! of times, `row_buffer` collects rows until a file is worth writing, and `verdict` says all of it as JSON.
+//!
+//! # Before and after
+//!
+//! [`super::task`] wrote what comes in. [`crate::report`], [`crate::rules`], [`crate::diagnose`] and [`crate::decide`] are
+//! called from here; signals and rows go to the runtime.
 
 mod ages;
 mod cut;

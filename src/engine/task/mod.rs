@@ -3,6 +3,18 @@
 //! In: records, ticks, ends, facts read back. Out: entries for its log, rows, dead letters. Holds:
 //! what its log says about a pane is a pure function of the input logs and the facts written in it,
 //! whoever read them in whatever order. Knows nothing of: other tasks, rules, the world.
+//!
+//! # Its parts
+//!
+//! Each input has an `input` with its clock, its vitals and its kept observations; each candidate has a `comparison`
+//! with its frontier and its resume point; `parking` lets a comparison go whose arms are too far apart, `data_loss`
+//! writes down what an input no longer holds, `tempo` carries out a change of pane, wait or skew, [`recover`] finds in a
+//! log where to go on, and `rows` makes rows of pairs.
+//!
+//! # Before and after
+//!
+//! [`crate::decode`], [`crate::clock`], [`crate::vitals`], [`crate::join`], [`crate::compare`] and [`crate::tally`] are
+//! called from here, in this order. What comes out goes to the log, and from there to [`super::evaluator`].
 
 mod comparison;
 mod data_loss;
