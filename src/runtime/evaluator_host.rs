@@ -70,6 +70,7 @@ impl Role {
 }
 
 impl EvaluatorHost {
+    /// Hosts nobody yet: who owns task 0 claims the evaluator.
     pub(super) fn new(
         spec: Arc<PipelineSpec>,
         partitions: u32,
@@ -97,6 +98,8 @@ impl EvaluatorHost {
         std::mem::replace(&mut self.superseded, false)
     }
 
+    /// Appends a claim to the evaluator's stream and reads up to it, as [`super::task_host`] does for tasks. What an earlier
+    /// host of this process still had in memory is forgotten first: the log is the only truth.
     pub(super) fn claim(&mut self) -> Result<()> {
         self.release();
         self.nonce = self.nonce.wrapping_add(1);
@@ -108,6 +111,8 @@ impl EvaluatorHost {
         Ok(())
     }
 
+    /// Lets the evaluator go, with what it had read of all tasks. A signal that is on its way may arrive; its id is the
+    /// same whoever sends it again.
     pub(super) fn release(&mut self) {
         self.state = Role::Empty;
         self.in_flight.clear();
@@ -120,14 +125,18 @@ impl EvaluatorHost {
         }
     }
 
+    /// Lets the log drop what it kept for readers that begin.
     pub(super) fn forget_history(&mut self) {
         self.log.settled();
     }
 
+    /// Returns true unless it is on its way to lead: elsewhere, or leading here.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.state, Role::Empty | Role::Leads { .. })
     }
 
+    /// Returns the evaluator once it has weighed again all that its predecessor wrote down. Before that its verdict would
+    /// be one of the past.
     pub(super) fn leader(&self) -> Option<&Evaluator> {
         match &self.state {
             Role::Leads { evaluator, .. } => Some(evaluator),
@@ -135,6 +144,7 @@ impl EvaluatorHost {
         }
     }
 
+    /// Returns the position of the claim in force, once it came back.
     pub(super) fn epoch(&self) -> Option<u64> {
         match &self.state {
             Role::Leads { epoch, .. } | Role::Follows { epoch, .. } => Some(*epoch),
@@ -142,10 +152,13 @@ impl EvaluatorHost {
         }
     }
 
+    /// Returns the bytes appended since the process began.
     pub(super) fn written(&self) -> u64 {
         self.log.written()
     }
 
+    /// Returns how many of its entries aren't read back, and how many signals aren't taken: leaving in order waits for
+    /// both.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.values().sum::<usize>() + self.unsent.len()
     }
@@ -163,6 +176,7 @@ impl EvaluatorHost {
         }
     }
 
+    /// Has the leader say its state once more, while leaving, so that the next host has little to weigh again.
     pub(super) fn repeat(&mut self) {
         if let Role::Leads { evaluator, .. } = &mut self.state {
             evaluator.repeat();
@@ -290,6 +304,8 @@ impl EvaluatorHost {
         Ok(moved)
     }
 
+    /// Takes a frame of a task's stream. Frames of older epochs are counted for nobody, here as in the task's own host: both
+    /// read the same stream by the same rule.
     fn take_task(&mut self, task: u32, frame: &LogFrame) {
         if let Some(at) = self.read_to.get_mut(&task) {
             *at = frame.position;
@@ -306,6 +322,8 @@ impl EvaluatorHost {
         }
     }
 
+    /// Takes a frame of the evaluator's own stream: the claim that was waited for, what a predecessor weighed, or what
+    /// this host appended itself. A newer claim of somebody else ends its lead.
     fn take_own(
         &mut self,
         frame: LogFrame,

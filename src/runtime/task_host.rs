@@ -94,6 +94,8 @@ pub struct Begun {
 }
 
 impl Begun {
+    /// What a source has to know of a task that begins: where to read, and up to where an earlier owner had read, so that
+    /// what is gone is noticed before anything is counted.
     fn of(partition: u32, task: &Task) -> Self {
         let offsets = (0..task.inputs()).map(|input| task.position(input)).collect();
         Self { partition, offsets, horizons: task.horizons().collect(), cut: None }
@@ -101,6 +103,7 @@ impl Begun {
 }
 
 impl Holding {
+    /// Returns the task once its log was read up to its claim. Before that it would begin at the wrong place.
     pub(super) fn task(&self) -> Option<&Task> {
         match self {
             Self::Owned { task, .. } => Some(task),
@@ -108,6 +111,7 @@ impl Holding {
         }
     }
 
+    /// Returns the task, mutably, once it is owned.
     pub(super) fn task_mut(&mut self) -> Option<&mut Task> {
         match self {
             Self::Owned { task, .. } => Some(task),
@@ -192,6 +196,7 @@ impl Holding {
 }
 
 impl Tasks {
+    /// Owns nothing yet. `nonce` tells this process' claims from those of all others, also of an earlier life of its own.
     pub(super) fn new(spec: Arc<PipelineSpec>, log: Box<dyn Log>, nonce: u64) -> Self {
         Self {
             spec,
@@ -208,6 +213,9 @@ impl Tasks {
         }
     }
 
+    /// Appends a claim and reads the stream up to it. The claim's position becomes the epoch: what an older owner writes
+    /// behind it counts for nobody, so that nothing has to be fenced. Each claim has a nonce of its own, since a process
+    /// may claim the same partition twice and must know which of its claims came back.
     pub(super) fn claim(&mut self, partition: u32) -> Result<()> {
         self.nonce = self.nonce.wrapping_add(1);
         let (nonce, config) = (self.nonce, self.spec.tasks_hash);
@@ -220,6 +228,8 @@ impl Tasks {
         Ok(())
     }
 
+    /// Lets a task go. Nothing is written: the next owner's claim ends this epoch, and what is on its way may arrive or
+    /// not.
     pub(super) fn release(&mut self, partition: u32) {
         self.holdings.remove(&partition);
         self.in_flight.remove(&Stream::Task(partition));
@@ -227,6 +237,7 @@ impl Tasks {
         self.log.forget(Stream::Task(partition));
     }
 
+    /// Returns true when every claim was read back and every task knows by which times it goes.
     pub(super) fn all_begun(&self) -> bool {
         self.holdings.values().all(|holding| match holding {
             Holding::Owned { tells, .. } => !tells.is_new,
@@ -234,6 +245,7 @@ impl Tasks {
         })
     }
 
+    /// Lets the log drop what it kept for readers that begin: all of this process have begun.
     pub(super) fn forget_history(&mut self) {
         self.log.settled();
     }
@@ -248,6 +260,7 @@ impl Tasks {
         }
     }
 
+    /// Returns the bytes appended since the process began.
     pub(super) fn written(&self) -> u64 {
         self.log.written()
     }
@@ -258,6 +271,7 @@ impl Tasks {
         self.in_flight.values().sum::<usize>() + self.holdings.values().filter(waits).count()
     }
 
+    /// Returns all owned tasks, in order of partitions, so that what they do comes in the same order everywhere.
     pub(super) fn running(&mut self) -> impl Iterator<Item = &mut Task> {
         self.holdings.values_mut().filter_map(Holding::task_mut)
     }
@@ -521,6 +535,7 @@ fn take(
     Ok(())
 }
 
+/// Names a file of pair rows as entries name it. The folder follows from its first row's day.
 fn pairs_file(comparison: u8, first: EventTime, name: String) -> TableFile {
     TableFile { table: "pairs".to_owned(), comparison, first, name }
 }
@@ -618,10 +633,13 @@ pub(super) fn check_writer<E>(
     check_does(writer.next().is_none_or(|(_, config)| spec.does_what(config)), spec)
 }
 
+/// Fails with exit code 78 where the log was written by tasks that do something else: two meanings must not mix in one
+/// stream.
 fn check_does(is_it: bool, spec: &PipelineSpec) -> Result<()> {
     if is_it { Ok(()) } else { Err(OtherConfiguration(other_tasks(spec)).into()) }
 }
 
+/// Names every key of a pipeline file that tasks depend on, since a hash doesn't tell which one differs.
 fn other_tasks(spec: &PipelineSpec) -> String {
     let counts = if spec.feeds.is_routed() {
         let arms = ["primary"].into_iter().chain(spec.candidates.iter().map(String::as_str));
@@ -655,6 +673,7 @@ fn check(partition: u32, vitals: &Vitals, expected: Option<&Vitals>) -> Result<(
     );
 }
 
+/// Says in words that an input holds other records than were read: sums over ids and offsets differ.
 fn explain(spec: &PipelineSpec, partition: u32, differs: Differs) -> String {
     let Differs { input, from, to } = differs;
     let arm = spec.arm_name(spec.feeds.arm(input));

@@ -214,6 +214,7 @@ impl KafkaSource {
         self.looked.clone_from(&self.positions);
     }
 
+    /// Names a partition of every topic with where to begin; an input with an offset below 0 isn't read.
     fn list(&self, partition: u32, offsets: &[i64]) -> Result<TopicPartitionList, SourceError> {
         let mut list = TopicPartitionList::new();
         for (topic, offset) in self.topics.iter().zip(offsets).filter(|(_, offset)| 0 <= **offset) {
@@ -401,11 +402,15 @@ impl Source for KafkaSource {
     }
 }
 
+/// Returns whether a client can't go on by itself. Everything else librdkafka mends on its own: brokers that come back,
+/// leaders that move.
 pub(super) fn is_fatal(error: &KafkaError) -> bool {
     matches!(error, KafkaError::MessageConsumptionFatal(_))
         || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
 }
 
+/// Returns how many partitions each topic has. One that isn't there yet is an error: made by a broker on its own, it
+/// would have a number of partitions that nobody chose.
 fn partition_counts(
     endpoint: &KafkaEndpoint,
     asker: &BaseConsumer,
@@ -427,6 +432,7 @@ fn partition_counts(
     Ok(counts)
 }
 
+/// Says which records are gone, what is still held, and the two ways on.
 fn lost(topic: &str, partition: u32, offset: i64, held: Option<(i64, i64, i64)>) -> SourceError {
     let held = held.map_or_else(String::new, |(low, high, horizon)| {
         let read =

@@ -197,6 +197,7 @@ impl Log for FileLog {
 }
 
 impl Shared {
+    /// One log behind all its handles. The history is kept until every handle has begun.
     fn new(disk: Option<Disk>, history: BTreeMap<Stream, Vec<LogFrame>>) -> Self {
         let last = |frames: &Vec<LogFrame>| frames.last().map_or(0, |frame| frame.position);
         Self {
@@ -242,6 +243,8 @@ impl Shared {
         Ok(contents.frames.remove(&stream).unwrap_or_default())
     }
 
+    /// Fails for good after the first write that failed: what the disk holds isn't known any more, and a second `fsync` that
+    /// succeeds proves nothing of what the first one lost.
     fn check(&self) -> Result<(), LogError> {
         self.failed.as_ref().map_or(Ok(()), |why| Err(LogError::Poisoned(why.clone())))
     }
@@ -277,6 +280,7 @@ impl Shared {
     }
 }
 
+/// Takes the folder's lock, which the operating system lets go with the process, however that ends.
 fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let lock = OpenOptions::new()
@@ -292,11 +296,13 @@ fn lock(dir: &Path) -> Result<File, LogError> {
     }
 }
 
+/// Says what was done to which file.
 fn io_error(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> LogError {
     let path = path.to_path_buf();
     move |source| LogError::Io { doing, path: path.clone(), source }
 }
 
+/// Makes names in a folder durable: a file that is synced and whose name isn't may be gone after a crash.
 fn sync_dir(dir: &Path) -> Result<(), LogError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("make durable", dir))
 }
@@ -389,6 +395,7 @@ impl Contents {
         )))
     }
 
+    /// Takes a frame into what the file holds. A partition beyond those of the topics means another pipeline's log.
     fn add(&mut self, stream: Stream, payload: &[u8], tasks: Option<u32>) -> Result<(), String> {
         if let (Stream::Task(partition), Some(tasks)) = (stream, tasks)
             && tasks <= partition

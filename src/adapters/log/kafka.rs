@@ -62,6 +62,7 @@ impl LogTopics {
         [(&self.tasks, tasks), (&self.evaluator, 1)]
     }
 
+    /// Returns the topic and partition of a stream: the evaluator has a topic of its own, so that its order stands by itself.
     fn place(&self, stream: Stream) -> (&str, i32) {
         match stream {
             Stream::Task(partition) => (&self.tasks, i32::try_from(partition).unwrap_or(i32::MAX)),
@@ -69,6 +70,7 @@ impl LogTopics {
         }
     }
 
+    /// Returns the stream that lies there.
     fn stream(&self, topic: &str, partition: i32) -> Stream {
         if topic == self.evaluator {
             Stream::Evaluator
@@ -138,11 +140,13 @@ impl KafkaLog {
         })
     }
 
+    /// Fails for good after the first append that wasn't acknowledged: an entry behind it may be there without it.
     fn check(&self) -> Result<(), LogError> {
         let failed = self.deliveries.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed.as_ref().map_or(Ok(()), |why| Err(LogError::Poisoned(why.clone())))
     }
 
+    /// Names a stream's place for the reader.
     fn one(&self, stream: Stream, offset: Offset) -> Result<TopicPartitionList, LogError> {
         let (topic, partition) = self.topics.place(stream);
         let mut list = TopicPartitionList::new();
@@ -256,6 +260,8 @@ impl Log for KafkaLog {
     }
 }
 
+/// Makes a frame of a message, or says where lies what isn't ours. A first byte below 8 is taken for another version
+/// of the format, since no text begins with one.
 fn decode(stream: Stream, message: &BorrowedMessage<'_>) -> Result<LogFrame, LogError> {
     let damaged = |what: String| {
         let place = format!("{}/{}", message.topic(), message.partition());
@@ -396,6 +402,7 @@ fn is_final(error: &KafkaError) -> bool {
     )
 }
 
+/// Says what the cluster refused, with the cure where one is known.
 fn refused(doing: &'static str, topic: &str, error: &KafkaError) -> LogError {
     let reason = format!("{error}; {}", cure(error));
     LogError::Kafka { doing, topic: topic.to_owned(), reason }

@@ -382,6 +382,7 @@ impl Evaluator {
         Some(verdict::document((&self.spec, &self.file), comparison, rollout, self.now))
     }
 
+    /// Asks for an entry to be appended. What it says is obeyed when it comes back, and not before.
     fn command(&mut self, entry: EvaluatorEntry) {
         self.in_flight += 1;
         self.effects.push_back(Effect::Append(entry));

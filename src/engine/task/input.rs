@@ -441,6 +441,8 @@ impl Inlet {
         Start { offset, max, marks }
     }
 
+    /// Notes an offset from which a re-read finds everything from a time on. One for each granule of time is enough: to begin
+    /// earlier than needed costs reading, to begin later would cost the result.
     fn bound(&mut self, reached: EventTime, passed: EventTime, start: Start) {
         let last = self.bounds.back().map(|bound| bound.reached);
         if last.is_none_or(|last| last.floor(GRANULE) < reached.floor(GRANULE)) {

@@ -328,6 +328,8 @@ impl Task {
         }
     }
 
+    /// Takes a batch of one input, in order of offsets, and notes how old the freshest of it was when it was read: a
+    /// backlog's evidence investigates and never acts.
     fn read(&mut self, input: usize, records: &[Record<'_>], read_at: Option<EventTime>) {
         for record in records {
             self.read_one(input, record);
@@ -343,6 +345,9 @@ impl Task {
         self.advance();
     }
 
+    /// Takes one record through decode, vitals and clock. What lies before the position was read already: sources may
+    /// hand out more than was asked for. Facts that stand at this offset are obeyed first, so that time passes here for
+    /// whoever reads the partition again.
     fn read_one(&mut self, input: usize, record: &Record<'_>) {
         let Some(inlet) = self.inlets.get_mut(input) else { return };
         if record.offset < inlet.position() {
@@ -380,6 +385,8 @@ impl Task {
         }
     }
 
+    /// Says what vitals have counted since the last time, with whether it was old; nothing while a recorded run is followed,
+    /// whose vitals stand in its log.
     fn flush_vitals(&mut self) {
         let is_old = |age: &mut Option<Span>| age.take().is_some_and(|age| CATCHING_UP < age);
         let catching_up: Vec<bool> = self.freshest.iter_mut().map(is_old).collect();
@@ -428,6 +435,7 @@ impl Task {
         self.within_hold(self.spec.times().frontier(times.min().unwrap_or_default()))
     }
 
+    /// Closes a comparison's panes up to `to`: joins what both arms hold of them, and writes the checkpoint.
     fn close(&mut self, at: usize, to: EventTime) {
         let arms = [0, at + 1].map(|arm| &self.inlets[self.spec.feeds.of_arm(arm)]);
         let comparison = &mut self.comparisons[at];
@@ -520,6 +528,8 @@ impl Task {
         points.iter().flat_map(of).collect()
     }
 
+    /// Names a file of pair rows by what is in it, never by when it was written: an owner that writes the same rows again
+    /// gives the same name.
     fn file_name(&self, at: usize, from: EventTime, last: EventTime) -> String {
         let candidate = &self.spec.candidates[at];
         let end = self.spec.times().end_of(last);
@@ -624,6 +634,7 @@ impl Task {
         self.effects.push_back(Effect::Append(Entry::Fact(fact)));
     }
 
+    /// Ends bounded inputs: a fact at each end lets time pass to the last event of all, and frees what waits as a leap.
     fn finish(&mut self, time: EventTime) {
         self.flush_vitals();
         for input in 0..self.inlets.len() {
@@ -631,6 +642,7 @@ impl Task {
         }
     }
 
+    /// Writes down what can be: leaving in order costs the next owner nothing that a crash would have.
     fn flush(&mut self) {
         self.flush_vitals();
         for at in 0..self.comparisons.len() {
@@ -682,6 +694,8 @@ fn mark(offset: i64, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, offset.cast_unsigned())
 }
 
+/// Keeps a record that couldn't be read with its reason, whole, so that it can be read again once its producer is
+/// mended.
 fn dead_letter(input: usize, record: &Record<'_>, reject: &Reject<'_>) -> Effect {
     Effect::DeadLetter(DeadLetter {
         input,
