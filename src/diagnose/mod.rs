@@ -27,7 +27,7 @@ use crate::model::entry::{Pane, SampledId};
 use crate::model::finding::Share;
 use crate::model::spec::Comparator;
 use crate::model::time::{EventTime, Span};
-pub use pairing::Pairing;
+pub use pairing::{Looked, Pairing};
 pub use reading::{ArmSecond, Reading};
 use strangers::Strangers;
 
@@ -59,6 +59,10 @@ pub enum Kind {
     MuchUnreadable,
     /// More model versions answer than can be tried one by one.
     ManyVersions,
+    /// A good part of the answers names other model versions than the one on trial.
+    OtherVersions,
+    /// Most records of an arm are copies of others, or come later than `wait`.
+    MostlyDropped,
     /// No record of an arm could be read.
     NothingReadable,
     /// An arm sends nothing.
@@ -82,6 +86,8 @@ impl Kind {
         match self {
             Self::Unreadable | Self::MuchUnreadable => "unreadable",
             Self::ManyVersions => "many_versions",
+            Self::OtherVersions => "other_versions",
+            Self::MostlyDropped => "mostly_dropped",
             Self::Late => "late",
             Self::MoreMirrored => "more_mirrored",
             Self::NoClusterKey => "no_cluster_key",
@@ -107,6 +113,8 @@ impl Kind {
             | Self::UnknownIds
             | Self::MuchUnreadable => false,
             Self::ManyVersions
+            | Self::OtherVersions
+            | Self::MostlyDropped
             | Self::NothingReadable
             | Self::NothingComparable
             | Self::Silent
@@ -133,6 +141,8 @@ impl Kind {
             | Self::NoClusterKey
             | Self::UnknownIds
             | Self::ManyVersions
+            | Self::OtherVersions
+            | Self::MostlyDropped
             | Self::Silent
             | Self::NothingComparable => false,
         }
@@ -186,8 +196,8 @@ impl Diagnosis {
     /// Of the candidate's sampled ids since `since`, as far as the primary's samples would hold them, those that the
     /// primary doesn't know.
     #[must_use]
-    pub fn strangers_since(&self, since: EventTime) -> Share {
-        self.pairing.strangers_since(since)
+    pub fn strangers_since(&self, since: EventTime, skew: Span) -> Looked {
+        self.pairing.strangers_since(since, skew)
     }
 
     /// Of the candidate's answers in the last closed panes those to ids that the primary doesn't know.
@@ -205,6 +215,8 @@ impl Diagnosis {
         all.extend(candidate.trouble(names.candidate, primary, names));
         all.extend(primary.unkeyed("the primary", names));
         all.extend(candidate.unkeyed(names.candidate, names));
+        all.extend(primary.dropped("the primary"));
+        all.extend(candidate.dropped(names.candidate));
         all.extend(primary.lateness("the primary", names));
         all.extend(candidate.lateness(names.candidate, names));
         let apart = self.pairing.trouble();

@@ -40,6 +40,8 @@ struct Sampled {
     whole_below: VecDeque<(u64, usize)>,
     /// By task: one may be behind the others.
     newest: BTreeMap<u32, EventTime>,
+    /// The latest time of one that had to go: what isn't later may have gone, too.
+    gone: EventTime,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,6 +49,15 @@ struct Seen {
     task: u32,
     time: EventTime,
     id: String,
+}
+
+/// What is known of the candidate's sampled ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Looked {
+    /// Those that the primary doesn't know, of all that could be looked up.
+    pub ids: Share,
+    /// Those that it may know yet.
+    pub pending: u64,
 }
 
 /// What became of the candidate's ids.
@@ -63,15 +74,23 @@ struct Found<'a> {
 struct Reach<'a> {
     below: u64,
     first: EventTime,
+    gone: EventTime,
     newest: &'a BTreeMap<u32, EventTime>,
 }
 
 impl Reach<'_> {
     fn would_hold(&self, hash: u64, seen: &Seen) -> bool {
-        let newest = self.newest.get(&seen.task).or_else(|| self.newest.values().max());
-        hash <= self.below
-            && self.first <= seen.time
-            && newest.is_some_and(|newest| seen.time <= *newest)
+        self.may_hold(hash, seen) && self.is_past(seen.time, seen.task)
+    }
+
+    /// Holds it already, or may yet: the other arm isn't so far.
+    fn may_hold(&self, hash: u64, seen: &Seen) -> bool {
+        hash <= self.below && self.first <= seen.time && self.gone < seen.time
+    }
+
+    fn is_past(&self, time: EventTime, task: u32) -> bool {
+        let newest = self.newest.get(&task).or_else(|| self.newest.values().max());
+        newest.is_some_and(|newest| time <= *newest)
     }
 }
 
@@ -90,8 +109,12 @@ impl Sampled {
             for id in ids {
                 let newest = self.newest.entry(task).or_insert(id.time);
                 *newest = id.time.max(*newest);
-                let seen = Seen { task, time: id.time, id: id.id.clone() };
-                if self.by_hash.insert(id.hash, seen).is_none() {
+                // One that comes again keeps its first time: ids go in the order in which they came, and by a later
+                // time one would be missed in the other arm that has gone from there.
+                if let std::collections::btree_map::Entry::Vacant(place) =
+                    self.by_hash.entry(id.hash)
+                {
+                    place.insert(Seen { task, time: id.time, id: id.id.clone() });
                     self.order.push_back(id.hash);
                     added += 1;
                 }
@@ -102,7 +125,9 @@ impl Sampled {
         }
         while IDS_MAX < self.order.len() {
             let Some(hash) = self.order.pop_front() else { break };
-            self.by_hash.remove(&hash);
+            if let Some(gone) = self.by_hash.remove(&hash) {
+                self.gone = self.gone.max(gone.time);
+            }
             if let Some(first) = self.whole_below.front_mut() {
                 first.1 = first.1.saturating_sub(1);
                 if first.1 == 0 {
@@ -119,7 +144,7 @@ impl Sampled {
     /// Returns what would be among the samples if this arm had it.
     fn reach(&self) -> Reach<'_> {
         let first = self.by_hash.values().map(|seen| seen.time).min().unwrap_or(EventTime::END);
-        Reach { below: self.whole_below(), first, newest: &self.newest }
+        Reach { below: self.whole_below(), first, gone: self.gone, newest: &self.newest }
     }
 
     fn ids(&self) -> Vec<&str> {
@@ -149,13 +174,27 @@ impl Pairing {
         judged.map(|(hash, seen)| (seen, primary.by_hash.contains_key(hash)))
     }
 
-    /// Ids since `since` that the primary doesn't know, of all that can be judged.
-    pub(super) fn strangers_since(&self, since: EventTime) -> Share {
-        let mut share = Share::default();
-        for (_, is_known) in self.judged().filter(|(seen, _)| since <= seen.time) {
-            share.add(Share { events: u64::from(!is_known), total: 1 });
+    /// Ids since `since` that the primary doesn't know, of all that can be judged, and how many it may know yet: the
+    /// candidate may stamp them earlier by `skew`.
+    pub(super) fn strangers_since(&self, since: EventTime, skew: Span) -> Looked {
+        let [primary, candidate] = &self.arms;
+        let reach = primary.reach();
+        let mut looked = Looked::default();
+        for (hash, seen) in candidate.by_hash.iter().filter(|(_, seen)| since <= seen.time) {
+            let is_known = primary.by_hash.contains_key(hash);
+            // Both arms may stamp a request a skew apart.
+            let may_have_gone =
+                reach.gone != EventTime::START && seen.time <= reach.gone.plus(skew);
+            if may_have_gone || !reach.may_hold(*hash, seen) {
+                continue;
+            }
+            if is_known || reach.is_past(seen.time.plus(skew), seen.task) {
+                looked.ids.add(Share { events: u64::from(!is_known), total: 1 });
+            } else {
+                looked.pending += 1;
+            }
         }
-        share
+        looked
     }
 
     /// Some ids that the primary doesn't know, and what they have in common: nothing where none is kept.

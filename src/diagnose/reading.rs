@@ -44,6 +44,8 @@ pub struct ArmSecond<'a> {
     pub unreadable: &'a BTreeMap<Unreadable, u64>,
     /// One of these: offset and what was found.
     pub example: Option<(i64, &'a str)>,
+    /// Of them copies of others, and later than `wait`.
+    pub dropped: [u64; 2],
     /// Some carry a value of the pipeline's cluster key.
     pub keyed: bool,
     /// How far those that came later than `wait` lay behind what was before them in their partition, in microseconds.
@@ -57,6 +59,7 @@ struct Minute {
     placed: u64,
     carries: [u64; 5],
     unreadable: BTreeMap<Unreadable, u64>,
+    dropped: [u64; 2],
     /// Seconds in which some carried a cluster key.
     keyed: u64,
     late_by: CoarseLatency,
@@ -70,6 +73,9 @@ impl Minute {
             *mine += more;
         }
         merge_counts(&mut self.unreadable, &more.unreadable);
+        for (mine, more) in self.dropped.iter_mut().zip(more.dropped) {
+            *mine += more;
+        }
         self.keyed += more.keyed;
         self.late_by.merge(&more.late_by);
     }
@@ -111,7 +117,8 @@ impl Reading {
         let ArmSecond { read, placed, carries, .. } = *second;
         let (unreadable, late_by) = (second.unreadable.clone(), second.late_by.clone());
         let keyed = u64::from(second.keyed);
-        let counts = Minute { read, placed, carries, unreadable, keyed, late_by };
+        let dropped = second.dropped;
+        let counts = Minute { read, placed, carries, unreadable, dropped, keyed, late_by };
         self.running.merge(&counts);
         self.all.merge(&counts);
         if let Some((offset, found)) = second.example {
@@ -169,6 +176,22 @@ impl Reading {
     }
 
     /// That too many records came later than they may, and which `wait` would do.
+    /// Of most records nothing is compared: what is left is no sample of the others.
+    pub(super) fn dropped(&self, name: &str) -> Option<Trouble> {
+        let Minute { placed, dropped: [copies, late], .. } = self.lately();
+        // Delivered some times over, requests are compared all the same.
+        let is_most = placed < 2 * late || 9 * placed < 10 * copies;
+        (ENOUGH <= placed && is_most).then(|| Trouble {
+            kind: Kind::MostlyDropped,
+            text: format!(
+                "of {placed} records of {name} {copies} are copies of others by their `request_id`, and {late} come later than `wait`: most of them aren't compared"
+            ),
+            cure: "see whether `request_id` is the request's own and not a session's or a user's, and whether records lie \
+                   in order of time"
+                .to_owned(),
+        })
+    }
+
     /// The field that is to tell which answers come together is in none of them: evidence is divided by an estimate.
     pub(super) fn unkeyed(&self, name: &str, names: &Names<'_>) -> Option<Trouble> {
         let field = names.cluster?;
@@ -299,6 +322,7 @@ mod tests {
                 carries: [0; 5],
                 unreadable,
                 example: None,
+                dropped: [0; 2],
                 keyed: false,
                 late_by,
             };

@@ -35,7 +35,8 @@ pub(super) struct Step {
     pub(super) to: EventTime,
     pub(super) candidate: Share,
     pub(super) primary: Share,
-    /// Answers of the candidate that couldn't be read: what they hold isn't known, and they aren't left out.
+    /// Answers of the candidate that couldn't be read, as many as are likely to be of this segment and version: what they
+    /// hold isn't known, and they aren't left out.
     pub(super) unread: u64,
     /// Of the candidate's what may be answers without a request.
     pub(super) alone: Share,
@@ -51,6 +52,8 @@ pub(super) struct Step {
 #[derive(Debug, Default)]
 pub(super) struct Since {
     pub(super) candidate: Share,
+    /// The same with answers that couldn't be read.
+    pub(super) weighed: Share,
     pub(super) primary: Share,
     pub(super) alone: Share,
     pub(super) old: f64,
@@ -89,6 +92,7 @@ impl History {
         let mut since = Since::default();
         for step in self.steps.iter().filter(|step| onset <= step.from) {
             since.candidate.add(step.candidate);
+            since.weighed.add(step.weighed());
             since.primary.add(step.primary);
             since.alone.add(step.alone);
             since.old += step.old;

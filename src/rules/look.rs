@@ -31,6 +31,8 @@ pub enum Seen<'a> {
         candidate: &'a ByVersion<VitalCounts>,
         /// Records of the candidate that couldn't be read.
         unreadable: u64,
+        /// All its records, of whatever version, copies and late ones included.
+        read: u64,
         /// How large the clusters of each arm are, the primary's first.
         clusters: [ClusterSize; 2],
     },
@@ -118,13 +120,12 @@ impl<'a> Look<'a> {
     pub fn share(&self, metric: Metric, of: Of, segment: &Segment, edge_us: u64) -> Share {
         let mut share = Share::default();
         match self.seen {
-            Seen::Vitals { unreadable, .. } => {
+            Seen::Vitals { unreadable, read, .. } => {
                 for counts in self.counts(of, segment) {
                     share.add(of_vitals(metric, counts, edge_us));
                 }
                 if metric == Metric::UnreadableRate && of == Of::Candidate {
-                    let readable: u64 = self.counts(of, &Segment::all()).map(|c| c.requests).sum();
-                    share = Share { events: unreadable, total: unreadable + readable };
+                    share = Share { events: unreadable, total: read.max(unreadable) };
                 }
             }
             Seen::Pane(pane) => match metric {
@@ -158,6 +159,16 @@ impl<'a> Look<'a> {
             (_, Seen::Vitals { unreadable, .. }) => unreadable,
             (_, Seen::Pane(pane)) => pane.candidate.undecodable,
         }
+    }
+
+    /// Of the candidate's answers that could be read those that a rule on this segment counts, for the version on trial.
+    #[must_use]
+    pub fn portion(&self, segment: &Segment) -> Share {
+        let (all, everything) = (Self { trial: Trial::whole(), ..*self }, Segment::all());
+        let requests = |look: &Self, of: &Segment| -> u64 {
+            look.share(Metric::ErrorRate, Of::Candidate, of, 0).total
+        };
+        Share { events: requests(self, segment), total: requests(&all, &everything) }
     }
 
     /// Of the candidate's events in a pane as many as answers without a request may have made, out of so many of its

@@ -59,6 +59,10 @@ pub struct Watch {
     /// Both arms' answers can't be brought together, and the rule is about that.
     unjoined: bool,
     total: Share,
+    /// Of all answers of the candidate that could be read those that the rule counts.
+    portion: Share,
+    /// A part of an unreadable answer that isn't counted yet.
+    carried: f64,
     shown: Option<Shown>,
 }
 
@@ -170,6 +174,8 @@ impl Watch {
             sight: Sight::default(),
             unjoined: false,
             total: Share::default(),
+            portion: Share::default(),
+            carried: 0.0,
             shown: None,
         })
     }
@@ -303,7 +309,8 @@ impl Watch {
         if is_early || look.unjoined && rule.metric.is_about_pairs() {
             return None;
         }
-        let step = self.step(rule, look, edge);
+        let unread = self.unread(rule, look);
+        let step = Step { unread, ..self.step(rule, look, edge) };
         self.total.add(step.weighed());
         let thresholds = (self.thresholds.rollout, self.thresholds.interval);
         match &mut self.claim {
@@ -345,6 +352,23 @@ impl Watch {
         }
     }
 
+    /// How many of the answers that couldn't be read the rule has to count: they name neither version nor segment, so as
+    /// large a part of them as of those that could be read.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of records lie far below 2^53"
+    )]
+    fn unread(&mut self, rule: &Rule, look: &Look<'_>) -> u64 {
+        self.portion.add(look.portion(&self.segment));
+        let part =
+            self.portion.point().unwrap_or_else(|| f64::from(u8::from(self.segment.is_all())));
+        let due = self.carried + part * look.unread(rule.metric) as f64;
+        self.carried = due.fract();
+        due.trunc() as u64
+    }
+
     /// Returns what the look holds for this rule, everything and by segment.
     fn step(&self, rule: &Rule, look: &Look<'_>, edge: u64) -> Step {
         // What is slow is the candidate's beyond so many times the edge, and the primary's beyond the edge.
@@ -363,7 +387,7 @@ impl Watch {
             to: look.to,
             candidate,
             primary: count(Of::Primary, &self.segment),
-            unread: look.unread(rule.metric),
+            unread: 0,
             alone: look.alone(rule.metric, &self.segment, theirs),
             segments: segments.into_iter().map(part).collect(),
             latency: latency.then(|| {
@@ -404,7 +428,7 @@ impl Watch {
         if let Some(span) = rule.held_for {
             // It has begun so long ago, and it still lasts.
             let lately = look.to.minus(Span::from_us(span.us() / 4));
-            let still = self.history.since(lately.min(look.from)).candidate.point();
+            let still = self.history.since(lately.min(look.from)).weighed.point();
             if look.to.since(last) < span || still.is_none_or(|point| point <= self.limit) {
                 return None;
             }

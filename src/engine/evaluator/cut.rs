@@ -70,6 +70,7 @@ impl ArmCut {
             placed: counted + self.copies + self.late + self.overrides,
             carries: self.carries,
             unreadable: &self.unreadable,
+            dropped: [self.copies, self.late],
             keyed: self.clusters() != ClusterSize::default(),
             late_by: &self.late_by,
             example: self
@@ -77,6 +78,11 @@ impl ArmCut {
                 .as_ref()
                 .map(|(_, _, offset, found)| (*offset, found.as_str())),
         }
+    }
+
+    /// Returns how many records were read.
+    pub(super) const fn read(&self) -> u64 {
+        self.read
     }
 
     /// Returns how many answers each model version gave.

@@ -7,6 +7,7 @@
 
 use super::rollout::Rollout;
 use crate::decide::{Doubts, format};
+use crate::diagnose::Looked;
 use crate::model::finding::{Basis, Share, Shown};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
@@ -43,10 +44,13 @@ impl Rollout {
             (false, _) => Strangers::No,
             (true, Basis::Panes) => in_panes(shown, watch.limit()),
             (true, Basis::Vitals) => {
-                let since = |time| self.diagnosis.strangers_since(time);
+                let since = |time| self.diagnosis.strangers_since(time, spec.time.skew);
                 // Those of before tell what little came since can't.
-                let all = [since(EventTime::START), self.diagnosis.strangers_of_panes()];
-                in_samples(shown, watch.limit(), (since(shown.onset), all), name)
+                let all = [since(EventTime::START).ids, self.diagnosis.strangers_of_panes()];
+                // Samples tell neither segments nor versions.
+                let whole = rule.segment.is_none() && self.versions[0].is_alone();
+                let seen = Ids { lately: since(shown.onset), all, whole };
+                in_samples(shown, watch.limit(), &seen, name)
             }
         };
         match strangers {
@@ -92,25 +96,49 @@ fn in_panes(shown: &Shown, limit: f64) -> Strangers {
     ))
 }
 
+/// What the samples say of the candidate's ids.
+struct Ids {
+    /// Since the onset.
+    lately: Looked,
+    /// All that are known, and those of closed panes.
+    all: [Share; 2],
+    /// The rule is about all of the arm's answers.
+    whole: bool,
+}
+
 /// Of the candidate's ids since the onset, and of all that are known, so many are strangers: their share may be as high
-/// as the highest of these.
-fn in_samples(shown: &Shown, limit: f64, (ids, all): (Share, [Share; 2]), name: &str) -> Strangers {
-    let with = all.into_iter().chain([ids]).filter(|ids| ids.events != 0);
+/// as the highest of these. A sample may excuse, and it convicts only where that is beyond doubt: it is asked
+/// again whenever the rule is shown again, and closed panes, which count answers without a request one by one, decide
+/// what it leaves open.
+fn in_samples(shown: &Shown, limit: f64, seen: &Ids, name: &str) -> Strangers {
+    let Looked { ids, pending } = seen.lately;
+    let with = seen.all.into_iter().chain([ids]).filter(|ids| ids.events != 0);
     let highest = with.max_by(|a, b| at_most(*a).total_cmp(&at_most(*b))).unwrap_or(ids);
     #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
-    let part = at_most(highest) * shown.candidate.total as f64;
-    if highest.total == 0 || !is_within(shown.candidate, limit, part, part) {
-        return Strangers::No;
-    }
+    let within = |share: f64| {
+        let part = share.min(1.0) * shown.candidate.total as f64;
+        is_within(shown.candidate, limit, part, part)
+    };
+    let is_early = shown.at.since(shown.onset) < PATIENCE;
+    let open = if is_early { Strangers::Unknown } else { Strangers::No };
     let Share { events: strangers, total: judged } = highest;
     if strangers == 0 {
-        let is_early = shown.at.since(shown.onset) < PATIENCE;
-        return if is_early { Strangers::Unknown } else { Strangers::No };
+        // What may be known yet may be a stranger, too; without a primary there is nobody who could know it.
+        let unsure = Share { events: pending, total: ids.total + pending };
+        let is_sure = match unsure.total {
+            // Where nothing was ever sampled, nothing will be.
+            0 => shown.primary.total == 0 || seen.all[0].total == 0,
+            _ => !within(at_most(ids).max(all_and_more(unsure))),
+        };
+        return if is_sure { Strangers::No } else { open };
     }
-    Strangers::May(format!(
-        "of {judged} requests of {name} that were looked up {strangers} have an id that the primary doesn't know, or \
-         that it says was forced: these may be all that is wrong, and the pairs of closed panes decide"
-    ))
+    if within(at_most(highest)) {
+        return Strangers::May(format!(
+            "of {judged} requests of {name} that were looked up {strangers} have an id that the primary doesn't know, or \
+             that it says was forced: these may be all that is wrong, and the pairs of closed panes decide"
+        ));
+    }
+    if seen.whole && !within(surely_at_most(highest)) { Strangers::No } else { Strangers::Unknown }
 }
 
 /// Returns how high the share of strangers may be: two standard errors and one more than seen; where none is, what would have
@@ -120,6 +148,19 @@ fn at_most(ids: Share) -> f64 {
     let seen = ids.events as f64;
     let most = if ids.events == 0 { 5.0 } else { seen + 2.0 * seen.sqrt() + 1.0 };
     (most / ids.total.max(1) as f64).min(1.0)
+}
+
+/// Returns the share of strangers if all of these are, or as many as are easily overlooked.
+#[expect(clippy::cast_precision_loss, reason = "counts of ids lie far below 2^53")]
+fn all_and_more(ids: Share) -> f64 {
+    ((ids.events as f64 + 2.0).max(5.0) / ids.total.max(1) as f64).min(1.0)
+}
+
+/// Returns what the share of strangers is beyond once in a million times, whatever it is.
+#[expect(clippy::cast_precision_loss, reason = "counts of ids lie far below 2^53")]
+fn surely_at_most(ids: Share) -> f64 {
+    let seen = ids.events as f64;
+    ((seen + 5.0 * seen.sqrt() + 13.0) / ids.total.max(1) as f64).min(1.0)
 }
 
 #[cfg(test)]
@@ -157,17 +198,34 @@ mod tests {
     #[test]
     fn as_many_strangers_as_are_seen_may_be_what_is_wrong_and_a_few_more() {
         let none = share(0, 0);
-        let with = |events, after, ids, all| {
-            in_samples(&shown(events, after, none), 0.05, (ids, [all, none]), "v8")
+        let told = |events, after, lately, all, whole| {
+            let seen = Ids { lately, all: [all, none], whole };
+            in_samples(&shown(events, after, none), 0.05, &seen, "v8")
         };
-        let of = |events, after, ids| with(events, after, ids, none);
+        let looked = |ids, pending| Looked { ids, pending };
+        let of = |events, after, ids| told(events, after, looked(ids, 0), none, true);
         assert!(matches!(of(110, 9, share(5, 50)), Strangers::May(_)));
-        assert_eq!(of(300, 9, share(5, 100)), Strangers::No, "more is broken");
+        assert_eq!(of(500, 9, share(5, 100)), Strangers::No, "far more is broken");
+        assert_eq!(of(300, 9, share(5, 100)), Strangers::Unknown, "panes decide");
+        let of_a_part = told(500, 9, looked(share(5, 100), 0), none, false);
+        assert_eq!(of_a_part, Strangers::Unknown, "they may all be in this segment");
         assert_eq!(of(110, 9, share(0, 20)), Strangers::Unknown, "too few");
         assert_eq!(of(110, 9, share(0, 200)), Strangers::No, "all are known");
         assert_eq!(of(60, 61, share(0, 80)), Strangers::No, "it was waited for");
-        assert_eq!(of(110, 9, share(0, 0)), Strangers::No, "none is sampled");
-        let before = with(110, 9, share(0, 200), share(40, 400));
+        let new = |pending| told(990, 9, looked(share(0, 200), pending), none, true);
+        assert_eq!(new(0), Strangers::No);
+        assert_eq!(new(10), Strangers::No, "however many of ten are strangers");
+        assert_eq!(told(110, 9, looked(share(0, 200), 20), none, true), Strangers::Unknown);
+        assert_eq!(of(110, 9, share(0, 0)), Strangers::No, "there is no primary");
+        let mut beside = shown(110, 9, none);
+        beside.primary = share(1, 1000);
+        let lags = |before| {
+            let seen = Ids { lately: Looked::default(), all: [before, none], whole: true };
+            in_samples(&beside, 0.05, &seen, "v8")
+        };
+        assert_eq!(lags(share(0, 90)), Strangers::Unknown, "none could be looked up yet");
+        assert_eq!(lags(none), Strangers::No, "none is ever sampled");
+        let before = told(110, 9, looked(share(0, 200), 0), share(40, 400), true);
         assert!(matches!(before, Strangers::May(_)), "they were there before");
         assert!(matches!(of(990, 9, share(40, 40)), Strangers::May(_)), "nothing is known");
     }

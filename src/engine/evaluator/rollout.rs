@@ -58,6 +58,8 @@ pub(super) struct Rollout {
     told: BTreeSet<String>,
     /// Newest event time of the candidate and the primary that was weighed.
     pub(super) newest_time: Option<EventTime>,
+    /// When the version on trial began, on either basis.
+    began: EventTime,
     /// Requests that both arms answered, of all panes weighed.
     pub(super) paired: u64,
     /// The candidate has answered anything.
@@ -107,6 +109,7 @@ impl Rollout {
             troubles: Vec::new(),
             told: BTreeSet::new(),
             newest_time: None,
+            began: EventTime::START,
             paired: 0,
             has_begun: false,
             answering: Answering::default(),
@@ -131,12 +134,14 @@ impl Rollout {
         self.troubles = self.diagnosis.troubles(&names);
         self.see_versions(spec, Basis::Vitals, cut.to, candidate.versions());
         self.troubles.extend(self.versions.iter().find_map(Versions::trouble));
+        self.troubles.extend(self.versions[0].division(cut.to));
         self.troubles.extend(self.more_mirrored(spec, names.candidate));
         self.troubles.sort_by_key(|trouble| trouble.kind);
         let seen = Seen::Vitals {
             primary: &primary.counts,
             candidate: &candidate.counts,
             unreadable: candidate.unreadable.values().sum(),
+            read: candidate.read(),
             clusters: [primary.clusters(), candidate.clusters()],
         };
         let version = self.version(Basis::Vitals);
@@ -348,8 +353,9 @@ impl Rollout {
             since: shown.onset,
             at: shown.at,
         };
-        let raised = self.latch.raise(&rollout, led);
-        if weaker.is_some() && !raised {
+        let is_lower = self.is_told_by_the_other(grounding.basis, &rollout, action);
+        let raised = self.latch.raise(&rollout, led) && !is_lower;
+        if weaker.is_some() && !raised && self.was_told(spec, rule) {
             return;
         }
         let grounds = Grounds {
@@ -379,6 +385,29 @@ impl Rollout {
         outcome.decisions.push(row);
     }
 
+    /// Both bases number their rollouts by themselves: what one has shown of a version binds the other, so that a lower
+    /// signal never follows a higher one.
+    fn is_told_by_the_other(
+        &self,
+        basis: Basis,
+        rollout: &decide::Rollout,
+        action: Action,
+    ) -> bool {
+        let other = self.on(match basis {
+            Basis::Vitals => Basis::Panes,
+            Basis::Panes => Basis::Vitals,
+        });
+        other.version == rollout.version && action <= self.latch.severity(other)
+    }
+
+    /// A rule on the same metric has a decision since the version on trial began.
+    fn was_told(&self, spec: &PipelineSpec, rule: &Rule) -> bool {
+        let is_alike = |row: &DecisionRow| {
+            spec.rules.iter().any(|of| of.text == row.rule && of.metric == rule.metric)
+        };
+        self.decisions.iter().any(|row| self.began <= row.time && is_alike(row))
+    }
+
     /// Another model version starts its basis' evidence anew; what was learnt on the primary is kept.
     fn see_versions<'v>(
         &mut self,
@@ -395,6 +424,7 @@ impl Rollout {
                 self.budget.name(&name);
             }
             Change::Begins => {
+                self.began = at;
                 let is_of = |watch: &Watch| watch.basis == basis;
                 let watches = std::mem::take(&mut self.watches).into_iter();
                 let (before, kept): (Vec<Watch>, Vec<Watch>) = watches.partition(is_of);

@@ -24,8 +24,16 @@ const ALONE: Span = Span::from_secs(60);
 const LATELY: Span = Span::from_secs(600);
 /// They are again when no more than this answer within it.
 const FEW: usize = VERSIONS_MAX / 2;
-/// Whoever has given so many answers meanwhile can be tried by itself: twice a usual limit is shown by about as many.
-const ENOUGH: u64 = 1000;
+/// Whoever has given so many answers meanwhile can be tried by itself: half as much again as a usual limit is shown by
+/// about as many.
+const ENOUGH: u64 = 5000;
+/// A version that wasn't on trial before is once it gives one of so many answers of a minute: one probe that names itself
+/// otherwise mustn't take the trial from whoever answers all others.
+const PART: u64 = 50;
+/// Half of the span of which answers are counted.
+const HALF: Span = Span::from_secs(30);
+/// A rolling change takes so long: then it is told that others answer beside the version on trial.
+const ROLLING: Span = Span::from_secs(180);
 /// Versions that answered lately and are remembered.
 const ANSWERED_MAX: usize = 64;
 /// So many of them are named, and so many characters of each.
@@ -43,6 +51,12 @@ pub(super) struct Versions {
     answered: BTreeMap<String, (EventTime, u64)>,
     /// They aren't told apart: the rollout is all of theirs.
     together: bool,
+    /// Answers by version in this half of a minute and the one before.
+    lately: [BTreeMap<String, u64>; 2],
+    /// When this half began.
+    half: Option<EventTime>,
+    /// Since when a good part of the answers names others than the version on trial.
+    divided: Option<EventTime>,
 }
 
 /// What a look made of it.
@@ -82,6 +96,7 @@ impl Versions {
         let is_named = |(version, count): &(&str, u64)| !version.is_empty() && *count != 0;
         let seen: Vec<(&str, u64)> = seen.into_iter().filter(is_named).collect();
         self.note(at, &seen);
+        self.count(at, &seen);
         if self.together {
             return self.part(at, &seen);
         }
@@ -94,9 +109,12 @@ impl Versions {
         }
         let is_current = |version: &str| version == self.current.version;
         let is_past = |version: &str| self.past.iter().any(|past| past == version);
-        let next = match most(&seen, |version| !is_current(version) && !is_past(version)) {
+        let takes_part = |version: &str| self.of_lately(version) * PART >= self.all_lately();
+        let is_fresh = |version: &str| !is_current(version) && !is_past(version);
+        let next = match most(&seen, |version| is_fresh(version) && takes_part(version)) {
             Some(fresh) => Some(fresh),
-            None if most(&seen, is_current).is_some() => {
+            // One that is still too rare keeps nobody from being on trial.
+            None if most(&seen, is_current).is_some() || most(&seen, is_fresh).is_some() => {
                 self.last_seen = Some(at);
                 None
             }
@@ -104,6 +122,64 @@ impl Versions {
                 .filter(|_| self.last_seen.is_none_or(|last| ALONE <= at.since(last))),
         };
         next.map_or(Change::None, |next| self.begin(at, next))
+    }
+
+    /// Counts the answers of the last minute.
+    fn count(&mut self, at: EventTime, seen: &[(&str, u64)]) {
+        let half = *self.half.get_or_insert(at);
+        if HALF <= at.since(half) {
+            let [now, before] = &mut self.lately;
+            *before = std::mem::take(now);
+            self.half = Some(at);
+        }
+        let now = &mut self.lately[0];
+        for (version, answers) in seen {
+            // Bounded as a pane's versions are.
+            if now.contains_key(*version) || now.len() < ANSWERED_MAX {
+                *now.entry((*version).to_owned()).or_default() += *answers;
+            }
+        }
+        let (ours, all) = (self.of_lately(&self.current.version), self.all_lately());
+        let is_divided = !self.together && ours * 4 < all * 3;
+        self.divided = is_divided.then(|| self.divided.unwrap_or(at));
+    }
+
+    fn of_lately(&self, version: &str) -> u64 {
+        self.lately.iter().filter_map(|half| half.get(version)).sum()
+    }
+
+    fn all_lately(&self) -> u64 {
+        self.lately.iter().flat_map(BTreeMap::values).sum()
+    }
+
+    /// Returns whether nearly all answers that named a version lately named the one on trial.
+    pub(super) fn is_alone(&self) -> bool {
+        self.together || self.all_lately() * 19 <= self.of_lately(&self.current.version) * 20
+    }
+
+    /// Returns what people are told where others answer beside the version on trial for longer than a rolling change
+    /// takes: whatever these do is in nobody's evidence.
+    pub(super) fn division(&self, at: EventTime) -> Option<Trouble> {
+        let since = self.divided.filter(|since| ROLLING <= at.since(*since))?;
+        let current = &self.current.version;
+        let others = self.lately.iter().flat_map(BTreeMap::keys).filter(|name| *name != current);
+        let others: std::collections::BTreeSet<String> =
+            others.map(|name| name.chars().take(NAME_MAX).collect()).collect();
+        let names: Vec<String> = others.into_iter().take(NAMED).collect();
+        let (ours, all) = (self.of_lately(current), self.all_lately());
+        Some(Trouble {
+            kind: Kind::OtherVersions,
+            text: format!(
+                "{} of {all} answers of the candidate within the last minute name another model version than `{current}`, \
+                 which is on trial, such as {}, and have for {} min: what they do isn't weighed",
+                all - ours,
+                names.join(", "),
+                at.since(since).us() / 60_000_000
+            ),
+            cure: "let one version at a time answer as this candidate, or give each a candidate of its own; where these are \
+                   builds or pods of one model, map a field that names the model"
+                .to_owned(),
+        })
     }
 
     /// Returns whether more than so many answered lately, each too rarely to be tried by itself.
@@ -276,7 +352,33 @@ mod tests {
         assert_eq!(versions.current.number, 9, "and only one of them begins a rollout");
         let last = versions.current.version.clone();
         assert_eq!(see(&mut versions, 1100, &[(&last, 5)]), Change::None);
-        assert_eq!(see(&mut versions, 1101, &[("v9", 5)]), Change::Begins, "it is a new one");
+        let begins =
+            (1101..1110).find(|second| see(&mut versions, *second, &[("v9", 5)]) == Change::Begins);
+        assert!(begins.is_some_and(|second| second <= 1102), "it is a new one");
+    }
+
+    #[test]
+    fn a_version_that_answers_once_in_a_while_takes_no_trial_and_a_lasting_division_is_told() {
+        let mut versions = Versions::default();
+        for second in 0..600 {
+            let probe = u64::from(second % 30 == 0);
+            see(&mut versions, second, &[("v8", 50), ("probe", probe)]);
+            assert_eq!(versions.current.version, "v8");
+            assert!(versions.is_alone());
+        }
+        assert_eq!(versions.division(EventTime::from_us(600_000_000)), None);
+        // A rolling change that stops half way.
+        let mut told = None;
+        for second in 600..1200 {
+            see(&mut versions, second, &[("v8", 25), ("v9", 25)]);
+            let at = EventTime::from_us(second * 1_000_000);
+            told = told.or_else(|| versions.division(at).map(|trouble| (second, trouble.text)));
+        }
+        assert_eq!(versions.current.version, "v9");
+        let (second, text) = told.expect("it is told");
+        assert!((780..=820).contains(&second), "{second}");
+        assert!(text.contains("another model version than `v9`") && text.contains("v8"), "{text}");
+        assert!(!versions.is_alone());
     }
 
     #[test]
@@ -285,7 +387,9 @@ mod tests {
         for second in 0..400 {
             let release = format!("v{:03}", second / 4);
             see(&mut versions, second, &[(&release, ENOUGH)]);
-            assert_eq!((versions.are_together(), &versions.current.version), (false, &release));
+            // A fiftieth of a minute's answers is a second of them, or two.
+            let is_tried = versions.current.version == release || second % 4 == 0;
+            assert!(is_tried && !versions.are_together(), "{second}: {}", versions.current.version);
         }
         assert_eq!(versions.current.number, 99);
     }

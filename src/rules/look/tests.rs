@@ -93,6 +93,7 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     .into();
     let primary = [("m1".to_owned(), of(counts(104, 1)))].into();
     let seen = Seen::Vitals {
+        read: 110,
         primary: &primary,
         candidate: &candidate,
         unreadable: 6,
@@ -110,7 +111,9 @@ fn vitals_count_the_version_on_trial_and_those_that_name_none() {
     let share = |metric, of| look.share(metric, of, &Segment::all(), 0);
     assert_eq!(share(Metric::ErrorRate, Of::Candidate), Share { events: 4, total: 54 });
     assert_eq!(share(Metric::ErrorRate, Of::Primary), Share { events: 1, total: 104 });
-    assert_eq!(share(Metric::UnreadableRate, Of::Candidate), Share { events: 6, total: 60 });
+    let unreadable = Share { events: 6, total: 110 };
+    assert_eq!(share(Metric::UnreadableRate, Of::Candidate), unreadable, "of all versions");
+    assert_eq!(look.portion(&Segment::all()), Share { events: 54, total: 104 });
     let whole = Look { trial: Trial::whole(), ..look };
     let all = whole.share(Metric::ErrorRate, Of::Candidate, &Segment::all(), 0);
     assert_eq!(all, Share { events: 24, total: 104 }, "versions that can't be told apart");

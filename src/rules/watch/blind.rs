@@ -21,7 +21,7 @@ impl Watch {
         let seen = match rule.metric {
             Metric::ErrorRate => requests(Of::Candidate, &self.segment),
             Metric::NullRate => answered(Of::Candidate, &self.segment),
-            Metric::MissingRate => requests(Of::Primary, &self.segment),
+            Metric::MissingRate => look.share(rule.metric, Of::Candidate, &self.segment, 0).total,
             Metric::UnreadableRate => look.share(rule.metric, Of::Candidate, &all, 0).total,
             Metric::Latency { .. } => {
                 let timed = |of| look.latency(of, &self.segment).total();
