@@ -107,6 +107,24 @@ struct Round {
 }
 
 impl Round {
+    /// Nothing was asked, heard or handed out yet.
+    fn begin(next_tick: EventTime, now: EventTime, ends: Vec<Vec<i64>>) -> Self {
+        Self {
+            next_tick,
+            ends,
+            transactions: Transactions::default(),
+            asked: false,
+            clocks: (now, monotonic()),
+            heard: monotonic(),
+            doubts_clock: false,
+            assigned: None,
+            moved: BTreeMap::new(),
+            second: None,
+            waits: BTreeMap::new(),
+            again: BTreeMap::new(),
+        }
+    }
+
     fn end_second(&mut self, partition: u32) {
         self.waits.remove(&partition);
         if let Some(second) = &mut self.second {
@@ -132,20 +150,9 @@ impl Live<'_> {
     /// What the world refused; what was written down before it stays true.
     pub fn run(&mut self) -> Result<()> {
         let inputs = self.driver.spec.inputs();
-        let mut round = Round {
-            next_tick: self.clock.now().floor(SECOND).plus(SECOND),
-            ends: vec![vec![0; inputs]; self.driver.partitions as usize],
-            transactions: Transactions::default(),
-            asked: false,
-            clocks: (self.clock.now(), monotonic()),
-            heard: monotonic(),
-            doubts_clock: false,
-            assigned: None,
-            moved: BTreeMap::new(),
-            second: None,
-            waits: BTreeMap::new(),
-            again: BTreeMap::new(),
-        };
+        let ends = vec![vec![0; inputs]; self.driver.partitions as usize];
+        let now = self.clock.now();
+        let mut round = Round::begin(now.floor(SECOND).plus(SECOND), now, ends);
         if self.until.is_some() {
             self.driver.set_bounded();
         }
@@ -520,20 +527,7 @@ impl Live<'_> {
     }
 
     fn publish_last(&self) {
-        let round = Round {
-            next_tick: EventTime::START,
-            ends: Vec::new(),
-            transactions: Transactions::default(),
-            asked: false,
-            clocks: (EventTime::START, monotonic()),
-            heard: monotonic(),
-            doubts_clock: false,
-            assigned: None,
-            moved: BTreeMap::new(),
-            second: None,
-            waits: BTreeMap::new(),
-            again: BTreeMap::new(),
-        };
+        let round = Round::begin(EventTime::START, EventTime::START, Vec::new());
         self.publish(&round, self.clock.now());
     }
 
