@@ -349,6 +349,56 @@ fn where_records_come_a_minute_apart_the_verdict_is_of_now() {
 }
 
 #[test]
+fn where_nearly_all_records_are_copies_by_their_id_the_verdict_is_blind() {
+    let of_a_session =
+        |n: i64, event: &mut Value| event["request_id"] = json!(format!("s{}", n % 4));
+    let arm = || traffic(3 * 60 * 20, 20, of_a_session);
+    let said = Case::of(RULES, &arm(), &arm()).said();
+    assert!(said.contains("BLIND") && said.contains("are copies of others by their"), "{said}");
+}
+
+#[test]
+fn probes_in_one_segment_roll_no_healthy_candidate_back() {
+    let country = |n: i64| if n % 20 == 7 { "BR" } else { "DE" };
+    let arm =
+        || traffic(5 * 60 * 20, 20, |n, event| event["segments"] = json!({"country": country(n)}));
+    let probe = |n: i64, event: &mut Value| {
+        fail(event);
+        event["request_id"] = json!(format!("probe{n}"));
+        event["segments"] = json!({"country": "BR"});
+    };
+    let probes = traffic(5 * 60, 1, probe);
+    let late = probes.lines().skip(180).map(|line| format!("{line}\n"));
+    let mut lines: Vec<String> =
+        arm().lines().map(|line| format!("{line}\n")).chain(late).collect();
+    lines.sort_by_key(|line| serde_json::from_str::<Value>(line).unwrap()["event_time"].as_i64());
+    let rest = "segments: {country: {declared: [BR, DE]}}\nrollback_when: [error_rate > 5% in country=BR]\n";
+    let said = Case::of(rest, &arm(), &lines.concat()).said();
+    assert!(!said.contains("ROLLBACK"), "{said}");
+}
+
+#[test]
+fn of_a_version_that_both_bases_number_otherwise_no_lower_signal_follows_a_higher_one() {
+    let candidate = traffic(6 * 60 * 20, 20, |n, event| {
+        let second = n / 20;
+        event["model_version"] =
+            json!(["v8", "v9", "v10"][usize::from(61 <= second) + usize::from(64 <= second)]);
+        if 150 < second && dice(n, 1) < 30 {
+            fail(event);
+        } else if 150 < second && 80 < dice(n, 2) {
+            event["prediction"]["label"] = json!("other");
+        }
+    });
+    let case = Case::of(RULES, &traffic(6 * 60 * 20, 20, |_, _| {}), &candidate);
+    let said = case.said();
+    let signals = case.lines("signals.jsonl");
+    let actions: Vec<&str> =
+        signals.iter().map(|signal| signal["data"]["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["rollback"], "{said}");
+    assert!(said.contains("INVESTIGATE  by panes: match_rate < 95%"), "it has its row: {said}");
+}
+
+#[test]
 fn clocks_that_drift_apart_are_no_other_ids() {
     let drifts = |n: i64, event: &mut Value| event["event_time"] = json!(NOON_MS + n * 51);
     let said =
