@@ -32,7 +32,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::engine::task::recover::Epoch;
-use crate::model::entry::{Entry, EvaluatorEntry, TableFile};
+use crate::model::entry::{Entry, EvaluatorEntry, Pane, TableFile};
 use crate::model::notice::Notice;
 use crate::model::row::{DecisionRow, PaneRow, WindowRow};
 use crate::model::signal::Signal;
@@ -324,6 +324,8 @@ impl Evaluator {
                     let comparison = self.context(number).comparison;
                     let rows = self.state.rollouts[number].windows.end(comparison);
                     self.report(number, rows);
+                    let before = self.state.rollouts[number].before_time.take();
+                    before.into_iter().for_each(|before| self.report_pane(number, before));
                 }
             }
             Input::Flush => {
@@ -576,17 +578,22 @@ impl Evaluator {
             let TakenPane { mut pane, offsets, .. } = taken;
             let context = self.context(number);
             let Some(rollout) = self.state.rollouts.get_mut(number) else { return };
-            let late = pane.start < weighed_to && pane.start != EventTime::START;
+            if pane.start == EventTime::START {
+                rollout.keep_before_time(&pane);
+                continue;
+            }
+            let late = pane.start < weighed_to;
             pane.partial |= late || missing.iter().any(|(_, closed)| *closed <= pane.start);
             let outcome = if late {
                 rollout.windows.add_late(&pane, &offsets, weighed_to);
                 Outcome::default()
             } else {
-                rollout.weigh_pane(&self.spec, &context, (&pane, &offsets), old)
+                let before = rollout.before_time.clone();
+                let outcome = rollout.weigh_pane(&self.spec, &context, (&pane, &offsets), old);
+                before.into_iter().for_each(|before| self.report_pane(number, before));
+                outcome
             };
-            let comparison = context.comparison;
-            let size = self.spec.times().at(pane.start).pane;
-            self.row_buffer.panes.push(PaneRow { comparison, size, pane });
+            self.report_pane(number, pane);
             self.conclude(outcome);
         }
         let comparison = self.context(number).comparison;
@@ -607,6 +614,12 @@ impl Evaluator {
             }
             self.row_buffer.windows.push(row);
         }
+    }
+
+    fn report_pane(&mut self, number: usize, pane: Pane) {
+        let comparison = self.context(number).comparison;
+        let size = self.spec.times().at(pane.start).pane;
+        self.row_buffer.panes.push(PaneRow { comparison, size, pane });
     }
 
     fn context(&self, number: usize) -> Context {

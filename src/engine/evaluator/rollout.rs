@@ -48,7 +48,7 @@ pub(super) struct Rollout {
     #[serde(skip)]
     pub(super) last_window: Option<WindowRow>,
     /// What was read before time began, until the first pane takes it.
-    before_time: Option<Pane>,
+    pub(super) before_time: Option<Pane>,
     /// The signal with the highest sequence.
     pub(super) newest: Option<Signal>,
     pub(super) diagnosis: Diagnosis,
@@ -162,6 +162,11 @@ impl Rollout {
         self.weigh(spec, context, &look, &grounding)
     }
 
+    /// Keeps what was read before time began: it belongs to the first pane that has a time.
+    pub(super) fn keep_before_time(&mut self, pane: &Pane) {
+        self.before_time.get_or_insert_with(|| Pane::empty(pane.start)).merge(pane);
+    }
+
     /// Weighs a closed pane, of which this share was older than a minute when it was read.
     pub(super) fn weigh_pane(
         &mut self,
@@ -170,10 +175,6 @@ impl Rollout {
         (pane, offsets): (&Pane, &Offsets),
         old: f64,
     ) -> Outcome {
-        if pane.start == EventTime::START {
-            self.before_time.get_or_insert_with(|| Pane::empty(pane.start)).merge(pane);
-            return Outcome::default();
-        }
         match self.before_time.take() {
             Some(before) => {
                 let mut first = pane.clone();

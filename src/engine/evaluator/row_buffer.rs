@@ -89,13 +89,16 @@ fn pending(
 }
 
 /// Rows by the day they belong to, each with its first time: a file lies in the folder of one day.
-/// What was read before time began goes with the first day there is.
+/// What was read before time began goes with the row behind it, so that no file's cut decides its day.
 fn by_day<T>(rows: Vec<T>, time: impl Fn(&T) -> EventTime) -> Vec<(EventTime, Vec<T>)> {
-    let first = rows.iter().map(&time).filter(|time| *time != EventTime::START).min();
-    let first = first.unwrap_or(EventTime::from_us(0));
+    let mut behind = EventTime::from_us(0);
+    let mut times: Vec<EventTime> = Vec::with_capacity(rows.len());
+    for time in rows.iter().rev().map(time) {
+        behind = if time == EventTime::START { behind } else { time };
+        times.push(behind);
+    }
     let mut days: BTreeMap<EventTime, (EventTime, Vec<T>)> = BTreeMap::new();
-    for row in rows {
-        let time = if time(&row) == EventTime::START { first } else { time(&row) };
+    for (row, time) in rows.into_iter().zip(times.into_iter().rev()) {
         let (least, rows) = days.entry(time.floor(DAY)).or_insert_with(|| (time, Vec::new()));
         *least = time.min(*least);
         rows.push(row);
@@ -107,4 +110,26 @@ fn take_of<T>(rows: &mut Vec<T>, of: impl Fn(&T) -> bool) -> Vec<T> {
     let (taken, left) = std::mem::take(rows).into_iter().partition(of);
     *rows = left;
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_before_time_began_lies_with_the_row_behind_it() {
+        let day = |number| EventTime::from_us(DAY.us() * number);
+        let rows = vec![EventTime::START, day(2), day(1), EventTime::START, day(3)];
+        let days = by_day(rows, |time| *time);
+        assert_eq!(
+            days,
+            [
+                (day(1), vec![day(1)]),
+                (day(2), vec![EventTime::START, day(2)]),
+                (day(3), vec![EventTime::START, day(3)]),
+            ]
+        );
+        let alone = by_day(vec![EventTime::START], |time| *time);
+        assert_eq!(alone, [(EventTime::from_us(0), vec![EventTime::START])]);
+    }
 }
