@@ -17,15 +17,15 @@ use crate::model::time::EventTime;
 pub const GONE: &str = "its retention was too short, or it was deleted, recreated or truncated. What is in the tables \
                         stays right; restore it, or begin anew: another `log` and another `output.directory`";
 
-/// The version of the format that is written and read: `schemas/log.v2.md`.
-pub const VERSION: u8 = 2;
+/// The version of the format that is written and read: `schemas/log.v3.md`.
+pub const VERSION: u8 = 3;
 
 /// Returns why a log of another version isn't read, and how to go on; `setting` is what names another log.
 pub(crate) fn other_version(place: &str, version: u8, setting: &str) -> LogError {
     LogError::Foreign(if version < VERSION {
         format!(
-            "{place} holds a log of version {version}: the engine that wrote it counted copies and late records \
-             as evidence and didn't tell model versions apart, so what it holds can't be weighed on. Give this \
+            "{place} holds a log of version {version}: the engine that wrote it counted otherwise what is \
+             evidence (copies, late records, model versions, answers that can't be read), so what it holds can't be weighed on. Give this \
              pipeline another `{setting}` and another `output.directory`: reading then begins with the oldest \
              records that the topics still hold. The old log and tables stay as they are; the engine that wrote \
              them still reads them"

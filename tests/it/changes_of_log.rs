@@ -34,7 +34,7 @@ struct Copy {
 
 impl Copy {
     fn empty() -> Self {
-        let text = std::fs::read_to_string(data("log-v2-first/pipeline.yaml")).unwrap();
+        let text = std::fs::read_to_string(data("log-v3-first/pipeline.yaml")).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), text }
     }
 
@@ -138,9 +138,9 @@ fn a_log_that_was_recorded_once_stays_readable() {
         let copy = Copy::empty();
         // Whoever wrote it died before anything was put in place.
         read(&mut copy.start(&copy.text).unwrap(), 35, i64::MAX);
-        std::fs::copy(copy.log(), data("log-v2-first/parallax.log")).unwrap();
+        std::fs::copy(copy.log(), data("log-v3-first/parallax.log")).unwrap();
     }
-    let copy = Copy::of("log-v2-first/parallax.log");
+    let copy = Copy::of("log-v3-first/parallax.log");
     let (read_on, recorded) = copy.run(&copy.text, 150);
     assert_eq!(recorded["weighed_to"], "2023-11-14T22:13:40.000Z");
     assert_eq!(read_on["verdict"], "rollback");
@@ -164,7 +164,7 @@ fn a_log_of_version_1_is_refused_and_says_how_to_go_on() {
     assert!(FileLog::read_only(copy.log().parent().unwrap()).is_err());
     assert_eq!(std::fs::read(copy.log()).unwrap(), before, "nothing is written into it");
     let mut later = before;
-    later[7] = 3;
+    later[7] = 4;
     std::fs::write(copy.log(), later).unwrap();
     let why = format!("{:#}", copy.start(&copy.text).err().unwrap());
     assert!(why.contains("a later engine") && why.contains("update it"), "{why}");

@@ -2,7 +2,7 @@
 //!
 //! In: an epoch and a body. Out: bytes, and back. Holds: long ones are compressed; bytes that aren't a
 //! frame of a known version are an error with a word, never a guess. Knows nothing of: files, topics.
-//! Format: `schemas/log.v2.md`.
+//! Format: `schemas/log.v3.md`.
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! exclusive lock; several handles share one file, and one `fdatasync` makes what all of them appended
 //! durable; a torn tail is cut off, damage before it stops the job; after a failed write every later
 //! one fails, because the epochs have ended. Knows nothing of: what entries mean. Format:
-//! `schemas/log.v2.md`.
+//! `schemas/log.v3.md`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -16,7 +16,7 @@ use crate::adapters::log::codec;
 use crate::runtime::log::{Begin, Body, Log, LogError, LogFrame, Stream, VERSION, other_version};
 
 /// What a log file begins with; the last byte is the format's version.
-const MAGIC: [u8; 8] = *b"PLXLOG\0\x02";
+const MAGIC: [u8; 8] = *b"PLXLOG\0\x03";
 const _: () = assert!(MAGIC[7] == VERSION);
 /// The longest frame, in bytes.
 const FRAME_MAX: u32 = 64 << 20;
