@@ -446,3 +446,40 @@ fn the_longest_for_that_is_allowed_can_be_shown() {
     assert!(said(12).starts_with("exit 0\nROLLBACK"), "{}", said(12));
     assert!(said(4).starts_with("exit 0\nHOLD"), "{}", said(4));
 }
+
+#[test]
+fn traffic_in_bursts_is_decided_after_the_harm_and_dated_to_its_burst() {
+    // Ten seconds each ten minutes over four partitions; from 13:00 on two of five answers fail.
+    let bursts = |partition: i64, with: fn(i64, &mut Value)| {
+        let all = traffic(3600, 20, |n, event| {
+            event["event_time"] = json!(NOON_MS + n / 200 * 600_000 + n % 200 * 50);
+            with(n, event);
+        });
+        let here = all.lines().enumerate().filter(|(n, _)| dice(*n as i64, 7) % 4 == partition);
+        here.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    let failing: fn(i64, &mut Value) = |n, event| {
+        if 6 * 200 <= n && dice(n, 1) < 40 {
+            fail(event);
+        }
+    };
+    let files: Vec<(String, String)> = (0..4)
+        .flat_map(|p| {
+            let arm = |name: &str, with| (format!("data/{name}-{p}.jsonl"), bursts(p, with));
+            [arm("primary", |_, _| {}), arm("v8", failing)]
+        })
+        .collect();
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let case = Case::new(&format!("{HEAD}{RULES}"), &files);
+    insta::assert_snapshot!(case.replay(&["primary=data", "v8=data"], &[]), @r"
+    exit 0
+    ROLLBACK  t / v8: error_rate > 5% since 2026-01-01T13:00:09.000Z (12:40:09 to 13:00:09): 42.8 % against 0.0 %, 171 of 400 requests failed; by chance in less than 1.0 % of rollouts
+      rule                  asks for     decided                                         stands
+      error_rate > 5%       rollback     ROLLBACK at 2026-01-01T13:20:09.000Z by vitals  shown: 171 of 400
+      null_rate > 5%        rollback     nothing                                         undecided: 0 of 2,625, enough to show twice the limit
+      match_rate < 95%      investigate  nothing                                         undecided: 0 of 2,625, enough to show twice the limit
+      missing_rate > 50%    rollback     nothing                                         undecided: 0 of 3,400, enough to show twice the limit
+      missing_rate > 5%     investigate  nothing                                         undecided: 0 of 3,400, enough to show twice the limit
+      unreadable_rate > 1%  investigate  nothing                                         undecided: 0 of 3,600; twice the limit would be shown in about 6,470
+    ");
+}
