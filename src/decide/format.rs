@@ -261,7 +261,6 @@ mod tests {
             shared_cause: false,
             old: false,
             alone: Share::default(),
-            unanswered: Share::default(),
             clusters: 1.0,
             dependence: Dependence::None,
         };

@@ -85,8 +85,6 @@ pub struct Shown {
     /// Of the candidate's events since the onset as many may be those of answers without a request, out of so many
     /// answers that these may be: panes tell.
     pub alone: Share,
-    /// Since the onset as many requests without an answer as, pane by pane, answers without a request may belong to.
-    pub unanswered: Share,
     /// Evidence was divided by this, because events come in clusters; 1 where they don't.
     pub clusters: f64,
     /// What that was learnt from.

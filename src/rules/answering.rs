@@ -82,26 +82,6 @@ impl Answering {
         let error = (variance / before.total as f64 + variance / missing.total as f64).sqrt();
         (before_share - share).abs() <= 3.0 * error + 0.02
     }
-
-    /// Returns how many of a stretch's `unanswered` requests, out of all of them, are surely more than what went without
-    /// an answer before it; none where the arm was never seen to answer most requests.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a part of a count"
-    )]
-    pub fn left_lately(&self, unanswered: Share) -> u64 {
-        let Share { events, total } = self.since_first;
-        let total = total.saturating_sub(unanswered.total);
-        let missing = self.since_first.total - events.min(self.since_first.total);
-        let hits = missing.saturating_sub(unanswered.events).min(total);
-        let before = Rate { hits, total }.wilson(SURE_Z);
-        let Some(before) = before.filter(|_| self.is_most) else { return 0 };
-        let usual = (before.high * unanswered.total as f64).ceil() as u64;
-        unanswered.events.saturating_sub(usual)
-    }
 }
 
 #[cfg(test)]
@@ -158,16 +138,5 @@ mod tests {
         (0..60).for_each(|_| arm.take(share(100, 100)));
         (0..10).for_each(|_| arm.take(share(90, 100)));
         assert!(!arm.is_steady(share(100, 1_000)));
-    }
-
-    #[test]
-    fn what_is_left_lately_is_beyond_what_a_lossy_mirror_leaves() {
-        let mut arm = Answering::default();
-        assert_eq!(arm.left_lately(share(10, 10)), 0, "nothing is known");
-        (0..60).for_each(|_| arm.take(share(970, 1_000)));
-        arm.take(share(900, 1_000));
-        let lately = arm.left_lately(share(100, 1_000));
-        assert!((65..70).contains(&lately), "{lately}");
-        assert_eq!(arm.left_lately(share(30, 1_000)), 0);
     }
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::clusters::{Clusters, Discount};
 use super::history::Step;
-use super::look::Paired;
 use crate::model::cluster::ClusterSize;
 use crate::model::finding::{Bound, Dependence, Share};
 use crate::model::time::Span;
@@ -107,8 +106,14 @@ impl Evidence {
         }
     }
 
-    /// Weighs a look; `paired` is who failed by request, where that is known, `sizes` how large the clusters of both arms are.
-    pub(super) fn advance(&mut self, step: &Step, paired: Option<Paired>, sizes: [ClusterSize; 2]) {
+    /// Weighs a look; `discordant` are the pairs in which only the candidate, and only the primary shows the event,
+    /// `sizes` how large the clusters of both arms are.
+    pub(super) fn advance(
+        &mut self,
+        step: &Step,
+        discordant: Option<(u64, u64)>,
+        sizes: [ClusterSize; 2],
+    ) {
         let (candidate, primary) = (step.weighed(), step.primary);
         self.clusters.see(sizes);
         self.alone = if primary.total == 0 { self.alone.saturating_add(1) } else { 0 };
@@ -116,7 +121,7 @@ impl Evidence {
             let discount = self.discount([primary.total != 0, true]);
             self.divisor = (discount.divisor, discount.dependence);
             let most = self.most_of_look.min(discount.most_of_look);
-            let against = capped(self.against_primary(step, paired), most);
+            let against = capped(self.against_primary(step, discordant), most);
             let rate = |grid: &RateGrid| {
                 capped(self.against_limit(grid, candidate, discount.divisor), most)
             };
@@ -150,17 +155,14 @@ impl Evidence {
         }
     }
 
-    /// Log evidence of a look that the candidate's share is higher than the primary's. Answers without a request are
-    /// compared with requests without an answer: they are others than the pairs, so that both count.
-    fn against_primary(&self, step: &Step, paired: Option<Paired>) -> Vec<f64> {
-        let rate = |share: Share| Rate { hits: share.events, total: share.total };
-        let [ours, theirs] = [step.weighed(), step.primary].map(rate);
+    /// Log evidence of a look that the candidate's share is higher than the primary's.
+    fn against_primary(&self, step: &Step, discordant: Option<(u64, u64)>) -> Vec<f64> {
+        let [ours, theirs] = [step.weighed(), step.primary]
+            .map(|share| Rate { hits: share.events, total: share.total });
         if self.in_blocks {
             let pairs = ours.total.min(theirs.total);
-            return match paired {
-                Some(Paired { ours: b, theirs: c, .. }) => {
-                    paired_difference_increment(b, c, pairs).to_vec()
-                }
+            return match discordant {
+                Some((b, c)) => paired_difference_increment(b, c, pairs).to_vec(),
                 None => difference_increment(ours, theirs).unwrap_or_default().to_vec(),
             };
         }
@@ -168,17 +170,10 @@ impl Evidence {
             Null::Limit(grid) | Null::LimitOrPrimary(grid) => grid.multipliers(),
             Null::Primary => &MULTIPLIERS,
         };
-        let unpaired = |ours, theirs| {
-            kernel::increment(multipliers, ours, theirs, 1.0)
-                .unwrap_or_else(|| vec![0.0; multipliers.len()])
-        };
-        let increment = match paired {
-            Some(Paired { ours: b, theirs: c, orphans, unanswered }) => {
-                let rest = unpaired(rate(orphans), rate(unanswered));
-                let pairs = kernel::paired_increment(multipliers, b, c);
-                pairs.iter().zip(rest).map(|(pairs, rest)| pairs + rest).collect()
-            }
-            None => unpaired(ours, theirs),
+        let increment = match discordant {
+            Some((b, c)) => kernel::paired_increment(multipliers, b, c),
+            None => kernel::increment(multipliers, ours, theirs, 1.0)
+                .unwrap_or_else(|| vec![0.0; multipliers.len()]),
         };
         tempered(&increment, self.divisor.0)
     }
@@ -281,7 +276,6 @@ mod tests {
                 latency,
                 old: 0.0,
                 alone: Share::default(),
-                unanswered: Share::default(),
             };
             evidence.advance(&step, None, Default::default());
             evidence.own((7.0, 20.0)).is_shown()

@@ -40,8 +40,6 @@ pub(super) struct Step {
     pub(super) unread: u64,
     /// Of the candidate's what may be answers without a request.
     pub(super) alone: Share,
-    /// Requests without an answer that these may belong to.
-    pub(super) unanswered: Share,
     /// By segment, the candidate's and its own primary's.
     pub(super) segments: Vec<(Segment, Share, Share)>,
     /// The primary's and the candidate's.
@@ -58,7 +56,6 @@ pub(super) struct Since {
     pub(super) weighed: Share,
     pub(super) primary: Share,
     pub(super) alone: Share,
-    pub(super) unanswered: Share,
     pub(super) old: f64,
     segments: BTreeMap<Segment, (Share, Share)>,
     latency: (CoarseLatency, CoarseLatency),
@@ -98,7 +95,6 @@ impl History {
             since.weighed.add(step.weighed());
             since.primary.add(step.primary);
             since.alone.add(step.alone);
-            since.unanswered.add(step.unanswered);
             since.old += step.old;
             for (segment, candidate, primary) in &step.segments {
                 let both = since.segments.entry(segment.clone()).or_default();

@@ -114,19 +114,6 @@ pub enum Of {
     Primary,
 }
 
-/// Failures of one pane by request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Paired {
-    /// Pairs in which only the candidate failed.
-    pub ours: u64,
-    /// Pairs in which only the primary failed.
-    pub theirs: u64,
-    /// Failed ones of the candidate's answers without a request.
-    pub orphans: Share,
-    /// Failed ones of the primary's answers to requests that the candidate left without an answer.
-    pub unanswered: Share,
-}
-
 impl<'a> Look<'a> {
     /// Events out of so many; `edge_us` is the latency beyond which an answer is slow.
     #[must_use]
@@ -211,17 +198,6 @@ impl<'a> Look<'a> {
         share
     }
 
-    /// Of a pane's requests as many without an answer as there are answers without a request: each of these may be the
-    /// answer to one of those, under another id.
-    #[must_use]
-    pub fn unanswered(&self, segment: &Segment) -> Share {
-        let Seen::Pane(pane) = self.seen else { return Share::default() };
-        let all = || pane.tallies.values().filter_map(|tallies| tallies.get(segment));
-        let orphans = self.tallies(segment).map(|tally| tally.orphans).sum::<u64>();
-        let events = orphans.min(all().map(|tally| tally.unmatched_missing).sum());
-        Share { events, total: all().map(|tally| tally.primary.requests).sum() }
-    }
-
     /// Primaries without an answer of the candidate, as far as no answer of it is known to exist that couldn't
     /// be read or joined: each of those may be the one that is missed.
     fn missing(&self, pane: &Pane, segment: &Segment) -> Share {
@@ -246,30 +222,15 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Who failed where a pane tells which answers belong together.
+    /// Pairs in which only the candidate does what the rule is about, and in which only the primary does, where
+    /// a pane tells them.
     #[must_use]
-    pub fn paired(&self, metric: Metric, segment: &Segment) -> Option<Paired> {
+    pub fn discordant(&self, metric: Metric, segment: &Segment) -> Option<(u64, u64)> {
         match (self.seen, metric) {
-            (Seen::Pane(pane), Metric::ErrorRate) => {
-                let all = || pane.tallies.values().filter_map(|tallies| tallies.get(segment));
-                let mut paired = Paired::default();
-                for tally in self.tallies(segment) {
-                    paired.ours += tally.candidate_only_failed;
-                    paired.theirs += tally.primary_only_failed;
-                    let failed = tally.candidate_only_failed + tally.both_failed;
-                    paired.orphans.add(Share {
-                        events: tally.candidate.failed.saturating_sub(failed),
-                        total: tally.orphans,
-                    });
-                }
-                for tally in all() {
-                    let failed = tally.primary_only_failed + tally.both_failed;
-                    paired.unanswered.add(Share {
-                        events: tally.primary.failed.saturating_sub(failed),
-                        total: tally.primary.requests.saturating_sub(tally.paired),
-                    });
-                }
-                Some(paired)
+            (Seen::Pane(_), Metric::ErrorRate) => {
+                let tallies = || self.tallies(segment);
+                let ours = tallies().map(|tally| tally.candidate_only_failed).sum();
+                Some((ours, tallies().map(|tally| tally.primary_only_failed).sum()))
             }
             _ => None,
         }

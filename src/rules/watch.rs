@@ -336,8 +336,8 @@ impl Watch {
                 weight.is_shown().then(|| self.show_shift(rule, look, weight)).flatten()
             }
             Claim::Share(evidence) => {
-                let paired = look.paired(rule.metric, &self.segment);
-                evidence.advance(&step, paired, look.clusters(rule.metric));
+                let discordant = look.discordant(rule.metric, &self.segment);
+                evidence.advance(&step, discordant, look.clusters(rule.metric));
                 let (own, shared) = (evidence.own(thresholds), evidence.shared(thresholds.1));
                 self.history.push(step);
                 if self.shown.is_some() {
@@ -389,7 +389,6 @@ impl Watch {
             primary: count(Of::Primary, &self.segment),
             unread: 0,
             alone: look.alone(rule.metric, &self.segment, theirs),
-            unanswered: look.unanswered(&self.segment),
             segments: segments.into_iter().map(part).collect(),
             latency: latency.then(|| {
                 (
@@ -453,7 +452,6 @@ impl Watch {
             shared_cause: shared,
             old: since.is_old(),
             alone: since.alone,
-            unanswered: since.unanswered,
             clusters,
             dependence,
         })
@@ -536,7 +534,6 @@ impl Watch {
             shared_cause: false,
             old: 0.5 < look.old,
             alone: Share::default(),
-            unanswered: Share::default(),
             clusters: 1.0,
             dependence: Dependence::None,
         }

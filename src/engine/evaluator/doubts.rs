@@ -42,9 +42,7 @@ impl Rollout {
             .then(|| format::sampled(name, self.answering.since_first()));
         let strangers = match (is_about_answers(rule), watch.basis) {
             (false, _) => Strangers::No,
-            (true, Basis::Panes) => {
-                in_panes(shown, watch.limit(), self.answering.left_lately(shown.unanswered))
-            }
+            (true, Basis::Panes) => in_panes(shown, watch.limit()),
             (true, Basis::Vitals) => {
                 let since = |time| self.diagnosis.strangers_since(time, spec.time.skew);
                 // Those of before tell what little came since can't.
@@ -87,12 +85,9 @@ fn is_within(share: Share, limit: f64, events: f64, total: f64) -> bool {
     share.events as f64 - events <= limit * (share.total as f64 - total)
 }
 
-/// Where an arm that answers most requests has begun to leave so many without an answer, as many answers without a
-/// request are to these: an error page under an id of its own is no stranger.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests lie far below 2^53")]
-fn in_panes(shown: &Shown, limit: f64, left: u64) -> Strangers {
-    let total = shown.alone.total.saturating_sub(left);
-    let events = shown.alone.events.min(total);
+fn in_panes(shown: &Shown, limit: f64) -> Strangers {
+    let Share { events, total } = shown.alone;
     if events == 0 || !is_within(shown.candidate, limit, events as f64, total as f64) {
         return Strangers::No;
     }
@@ -191,7 +186,6 @@ mod tests {
             shared_cause: false,
             old: false,
             alone,
-            unanswered: share(0, 0),
             clusters: 1.0,
             dependence: Dependence::None,
         }
@@ -238,12 +232,9 @@ mod tests {
 
     #[test]
     fn in_panes_answers_without_a_request_are_counted() {
-        let of = |events, alone| in_panes(&shown(events, 9, alone), 0.05, 0);
+        let of = |events, alone| in_panes(&shown(events, 9, alone), 0.05);
         assert!(matches!(of(110, share(100, 100)), Strangers::May(_)));
         assert_eq!(of(200, share(100, 100)), Strangers::No);
         assert_eq!(of(110, share(0, 100)), Strangers::No, "they don't fail");
-        let shown = shown(110, 9, share(100, 100));
-        assert_eq!(in_panes(&shown, 0.05, 90), Strangers::No, "they answer what has no answer");
-        assert!(matches!(in_panes(&shown, 0.05, 30), Strangers::May(_)));
     }
 }
