@@ -76,7 +76,7 @@ const RARE: [(Step, u64); 12] = [
     (Step::AppendSent, 10),
     (Step::AppendState, 1),
     (Step::StagePairs, 1),
-    (Step::StageTable, 1),
+    (Step::StageTable, 2),
     (Step::SignalStart, 6),
     (Step::SignalAck, 8),
     (Step::LetterPut, 1),
