@@ -37,8 +37,6 @@ const LOOKED_AT: usize = 16;
 const LOOKED_AT_EACH: usize = 64;
 /// So many are believed whatever they look like.
 const BELIEVED_AT: usize = 65_536;
-/// A burst spans at least this part of `wait`; what one clock sends at once doesn't.
-const BURST_PART: i64 = 30;
 
 /// Time of one partition.
 #[derive(Debug)]
@@ -187,9 +185,6 @@ impl<T> Clock<T> {
         if LOOKED_AT_EACH < count && !count.is_multiple_of(8) {
             return;
         }
-        if let Some(end) = self.burst() {
-            return self.release_up_to(end, freed);
-        }
         let (low, middle) = (self.sorted[count / 8], self.sorted[count / 2]);
         let span = middle.since(low);
         if count < BELIEVED_AT && !(LOOKED_AT <= count && self.is_spread(span)) {
@@ -209,14 +204,6 @@ impl<T> Clock<T> {
             && self.sorted[count / 8..=count / 2]
                 .windows(2)
                 .all(|pair| pair[1].since(pair[0]).times(2) <= span)
-    }
-
-    /// Returns the end of the first burst that waits, once something waits behind the gap that ended it: traffic that
-    /// comes in bursts never fills `wait`, and in all that time no clock said anything else.
-    fn burst(&self) -> Option<EventTime> {
-        let gap = self.sorted.windows(2).position(|pair| pair[0].plus(self.wait()) < pair[1])?;
-        let (first, last) = (self.sorted[0], self.sorted[gap]);
-        (LOOKED_AT <= gap + 1 && self.wait() <= last.since(first).times(BURST_PART)).then_some(last)
     }
 
     fn quarantine_beyond(&mut self, top: EventTime, before: EventTime, freed: &mut Freed<T>) {

@@ -271,8 +271,16 @@ impl Driver {
     /// # Errors
     /// What the world refused.
     pub fn tick(&mut self, now: EventTime) -> Result<()> {
+        self.tick_up_to(now, EventTime::END)
+    }
+
+    /// The same where inputs are read to other times: vitals of those beyond `up_to` wait for a later tick.
+    ///
+    /// # Errors
+    /// What the world refused.
+    pub fn tick_up_to(&mut self, now: EventTime, up_to: EventTime) -> Result<()> {
         for task in self.tasks.running() {
-            task.handle(engine::Input::Tick { now });
+            task.handle(engine::Input::TickUpTo { now, up_to });
         }
         self.settle()?;
         self.evaluator_host

@@ -246,6 +246,18 @@ impl VitalsCounter {
         }
     }
 
+    /// Returns the newest event time of what wasn't flushed yet.
+    #[must_use]
+    pub const fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
+    /// Takes the sampled ids alone: where the rest has to wait, it is known whose they are.
+    pub fn sampled(&mut self) -> Option<ArmVitals> {
+        let sample = std::mem::take(&mut self.sample);
+        (!sample.is_empty()).then(|| ArmVitals { sample, ..ArmVitals::default() })
+    }
+
     /// Returns where a version is counted: in its own place, in one that is free, or with the others.
     fn version_at(&mut self, version: &str) -> usize {
         if self.versions.get(self.last).is_some_and(|of| of.version == version) {

@@ -126,9 +126,6 @@ class Clock:
         n = len(self.waiting)
         if n < 16 or (n > 64 and n % 8): return [], []
         times = sorted(r[1] for r in self.waiting)
-        # A burst that a gap has ended.
-        gap = next((k for k in range(n - 1) if times[k + 1] - times[k] > self.wait(self.mx)), None)
-        if gap is not None and gap + 1 >= 16 and 30 * (times[gap] - times[0]) >= self.wait(self.mx): return self.release(times[gap]), []
         low, mid = times[n // 8], times[n // 2]
         if n < 65536:
             if 2 * (mid - low) < self.wait(self.mx): return [], []

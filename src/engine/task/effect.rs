@@ -28,6 +28,13 @@ pub enum Input<'a> {
         /// Host time (event time in a replay).
         now: EventTime,
     },
+    /// The same where inputs are read to other times: what was read beyond `up_to` stays until time has come there.
+    TickUpTo {
+        /// The time now.
+        now: EventTime,
+        /// Up to which event time inputs are flushed.
+        up_to: EventTime,
+    },
     /// A second that an earlier run recorded ends here: its vitals are due, with its time and arrival.
     Recorded(&'a Vitals),
     /// These inputs stand at the end of their partitions.

@@ -69,6 +69,8 @@ pub struct Task {
     /// By input, age on arrival of the freshest record since the last tick.
     freshest: Vec<Option<Span>>,
     now: EventTime,
+    /// Vitals of inputs that are read further stay: only a replay sets it.
+    flushed_up_to: EventTime,
     /// Vitals are flushed where an earlier run recorded it, and nowhere else.
     follows: bool,
     /// Parks comparisons that have drifted apart.
@@ -167,6 +169,7 @@ impl Task {
             effects: VecDeque::new(),
             freshest,
             now: EventTime::START,
+            flushed_up_to: EventTime::END,
             follows: false,
             parks: true,
             counts: true,
@@ -192,11 +195,8 @@ impl Task {
     pub fn handle(&mut self, input: Input<'_>) {
         match input {
             Input::Records { input, records, read_at } => self.read(input, records, read_at),
-            Input::Tick { now } => {
-                self.now = now;
-                self.flush_vitals();
-                self.park();
-            }
+            Input::Tick { now } => self.tick(now, EventTime::END),
+            Input::TickUpTo { now, up_to } => self.tick(now, up_to),
             Input::Recorded(vitals) => {
                 self.now = vitals.at;
                 self.log_vitals(vitals.arms.iter().map(|arm| arm.catching_up));
@@ -387,6 +387,12 @@ impl Task {
 
     /// Says what vitals have counted since the last time, with whether it was old; nothing while a recorded run is followed,
     /// whose vitals stand in its log.
+    fn tick(&mut self, now: EventTime, up_to: EventTime) {
+        (self.now, self.flushed_up_to) = (now, up_to);
+        self.flush_vitals();
+        self.park();
+    }
+
     fn flush_vitals(&mut self) {
         let is_old = |age: &mut Option<Span>| age.take().is_some_and(|age| CATCHING_UP < age);
         let catching_up: Vec<bool> = self.freshest.iter_mut().map(is_old).collect();
@@ -397,8 +403,12 @@ impl Task {
 
     /// By input, whether what was read since the last flush was old.
     fn log_vitals(&mut self, catching_up: impl IntoIterator<Item = bool>) {
+        let up_to = self.flushed_up_to;
         let catching_up = catching_up.into_iter().chain(std::iter::repeat(false));
-        let flush = |(inlet, is_old): (&mut Inlet, bool)| inlet.vitals.flush(is_old);
+        let flush = |(inlet, is_old): (&mut Inlet, bool)| {
+            let is_due = inlet.vitals.newest().is_none_or(|newest| newest <= up_to);
+            if is_due { inlet.vitals.flush(is_old) } else { inlet.vitals.sampled() }
+        };
         let arms: Vec<Option<ArmVitals>> =
             self.inlets.iter_mut().zip(catching_up).map(flush).collect();
         if arms.iter().all(Option::is_none) {
@@ -636,6 +646,7 @@ impl Task {
 
     /// Ends bounded inputs: a fact at each end lets time pass to the last event of all, and frees what waits as a leap.
     fn finish(&mut self, time: EventTime) {
+        self.flushed_up_to = EventTime::END;
         self.flush_vitals();
         for input in 0..self.inlets.len() {
             self.state_fact(input, time, None);
