@@ -21,6 +21,8 @@ pub(super) struct Earlier<'a> {
 
 /// Returns what is said of a candidate in the end; of all its decisions, in order.
 pub(super) fn closing(verdict: &Value, decisions: &[Value], earlier: &[Earlier<'_>]) -> String {
+    let verdict = &in_lines(verdict);
+    let decisions = &decisions.iter().map(in_lines).collect::<Vec<_>>();
     let mut out = headline(verdict);
     let rules = rules(verdict, decisions);
     let table = columns(&["  rule", "asks for", "decided", "stands"], &rules);
@@ -36,6 +38,18 @@ pub(super) fn closing(verdict: &Value, decisions: &[Value], earlier: &[Earlier<'
     }
     out.push_str(&troubles(verdict, earlier));
     out
+}
+
+/// The same with each text on one line: ids and values may hold anything.
+fn in_lines(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(format::one_line(text)),
+        Value::Array(items) => items.iter().map(in_lines).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), in_lines(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
 }
 
 fn text(value: &Value) -> &str {
@@ -131,9 +145,14 @@ fn troubles(verdict: &Value, earlier: &[Earlier<'_>]) -> String {
     let is_over = |notice: &&Earlier<'_>| {
         notice.kind != "blind" && now.iter().all(|trouble| text(&trouble["kind"]) != notice.kind)
     };
-    for notice in earlier.iter().filter(is_over) {
-        let said = with_cure(notice.text, notice.cure);
-        out.push_str(&format!("  trouble from {} on, over since: {said}\n", notice.at));
+    let mut told = BTreeSet::new();
+    for notice in earlier.iter().filter(is_over).filter(|notice| told.insert(notice.kind)) {
+        let said = with_cure(&format::one_line(notice.text), notice.cure);
+        let times = match earlier.iter().filter(|other| other.kind == notice.kind).count() {
+            1 => String::new(),
+            more => format!(", {more} times"),
+        };
+        out.push_str(&format!("  trouble from {} on{times}, over since: {said}\n", notice.at));
     }
     out
 }

@@ -70,7 +70,7 @@ impl Observer for Collector {
                 "{}  {:<11} {}",
                 format::clock(row.time),
                 row.action.word().to_uppercase(),
-                row.reason
+                format::one_line(&row.reason)
             );
         }
         collected.decisions.push(row.clone());
@@ -79,7 +79,8 @@ impl Observer for Collector {
     fn noticed(&mut self, notice: &Notice) {
         let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if collected.live {
-            eprintln!("{}  {}; {}", format::clock(notice.at), notice.text, notice.cure);
+            let text = format::one_line(&notice.text);
+            eprintln!("{}  {text}; {}", format::clock(notice.at), notice.cure);
         }
         collected.notices.push(notice.clone());
     }

@@ -88,7 +88,7 @@ impl Checker {
         self.bins_of_shifts(&raw, &rules, &edges, comparator);
         if rules.is_empty() {
             self.warnings
-                .push("no rule can fire: rollback_when and investigate_when are empty".into());
+                .push("rollback_when and investigate_when are empty: only the rules that are always there, on missing and unreadable answers, can be shown".into());
         }
         let mirrored = self.share(raw.mirrored.as_ref(), 1.0);
         if let (Some(text), true) = (&raw.mirrored, mirrored <= 0.0) {

@@ -46,18 +46,14 @@ pub fn span(span: Span) -> String {
 /// Formats how long ago something was: 41 s ago, 3 h 20 min ago.
 #[must_use]
 pub fn ago(span: Span) -> String {
-    let seconds = span.us() / 1_000_000;
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let both = |many: i64, unit: &str, few: i64, below: &str| match few {
-        0 => format!("{many} {unit} ago"),
-        few => format!("{many} {unit} {few} {below} ago"),
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s ago"),
-        (0, 0, minutes) => both(minutes, "min", seconds % 60, "s"),
-        (0, hours, minutes) => both(hours, "h", minutes, "min"),
-        (days, hours, _) => both(days, "d", hours, "h"),
-    }
+    format!("{} ago", span.roughly())
+}
+
+/// Returns a text as one line: what would break it is written as an escape.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escaped).collect()
 }
 
 /// Formats a time as RFC 3339 with milliseconds, UTC.
@@ -103,11 +99,11 @@ pub fn numbers(spec: &PipelineSpec, rule: &Rule, shown: &Shown) -> String {
         ),
         Metric::MissingRate => {
             let expected = if spec.mirrored < 1.0 {
-                format!(", {} of them expected", percent(spec.mirrored))
+                format!(", where {} are mirrored", percent(spec.mirrored))
             } else {
                 String::new()
             };
-            format!("{events} of {total} requests{expected} have no answer of the candidate")
+            format!("{events} of {total} requests have no answer of the candidate{expected}")
         }
         Metric::UnreadableRate => format!(
             "{}, {events} of {total} records of the candidate can't be read",
@@ -197,6 +193,18 @@ pub fn sampled(name: &str, answered: Share) -> String {
         "since its first answer {name} has answered {} of the primary's requests; if the mirror samples, write \
          `mirrored: {percent}`; if it doesn't, {name} doesn't answer the others",
         self::percent(share)
+    )
+}
+
+/// Returns that a candidate leaves a segment without answers, where whoever mirrors the requests may not send it those.
+#[must_use]
+pub fn left_out(name: &str, worst: &WorstSegment) -> String {
+    format!(
+        "{name} answers next to none of {}, {} of {}: whoever mirrors the requests may leave these out, or {name} \
+         doesn't answer them",
+        worst.segment,
+        count(worst.share.total.saturating_sub(worst.share.events)),
+        count(worst.share.total)
     )
 }
 

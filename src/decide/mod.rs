@@ -36,6 +36,8 @@ const ROLLOUTS_MAX: usize = 64;
 const OLD: &str = "most of it is older than a minute, read from a backlog";
 /// Both arms break the rule.
 const SHARED: &str = "the primary breaks the same rule: the cause is shared";
+/// There is nothing to compare with.
+const NO_PRIMARY: &str = "the primary has fallen silent: whether it fares as badly can't be told";
 /// The naive reading.
 const OBSERVED: &str = "an observed rule may alert, never act";
 
@@ -46,6 +48,10 @@ pub struct Doubts {
     pub sampled: Option<String>,
     /// Answers to what the primary wasn't asked may be all that is wrong.
     pub strangers: Option<String>,
+    /// What was read may mean something else: other fields, other units, other times.
+    pub misread: Option<String>,
+    /// The primary is silent.
+    pub no_primary: bool,
 }
 
 /// What a shown rule leads to.
@@ -62,7 +68,8 @@ pub struct Course {
 /// Returns what a shown rule leads to.
 #[must_use]
 pub fn course(spec: &PipelineSpec, rule: &Rule, shown: &Shown, doubts: Doubts) -> Course {
-    let doubt = doubts.sampled.or(doubts.strangers);
+    let Doubts { sampled, strangers, misread, no_primary } = doubts;
+    let doubt = misread.or(sampled).or(strangers);
     let said = |text: &str| Some(text.to_owned());
     let weaker = if rule.action != Action::Rollback {
         return Course { action: rule.action, weaker: None, advice: doubt };
@@ -72,6 +79,8 @@ pub fn course(spec: &PipelineSpec, rule: &Rule, shown: &Shown, doubts: Doubts) -
         said(OLD)
     } else if shown.shared_cause && spec.shared_cause_investigates {
         said(SHARED)
+    } else if no_primary && spec.shared_cause_investigates {
+        said(NO_PRIMARY)
     } else {
         doubt
     };

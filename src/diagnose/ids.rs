@@ -19,7 +19,10 @@ pub(super) fn difference(primary: &[&str], candidate: &[&str], name: &str) -> Op
     if theirs.case != ours.case {
         return Some("one side writes capitals, the other doesn't".to_owned());
     }
-    let length = |look: &IdShape| format!("{} to {}", look.length.0, look.length.1);
+    let length = |look: &IdShape| match look.length {
+        (least, most) if least == most => most.to_string(),
+        (least, most) => format!("{least} to {most}"),
+    };
     (theirs.length != ours.length).then(|| {
         format!(
             "those of the primary have {} characters, those of {name} {}",
@@ -51,11 +54,13 @@ impl IdShape {
             suffix = suffix.min(back.take_while(|pair| alike(*pair)).count());
             length = (length.0.min(id.len()), length.1.max(id.len()));
         }
-        // A common digit or two is chance, not a look.
-        let words = |text: String| text.trim_matches(|c: char| c.is_ascii_digit()).to_owned();
+        // Digits in common next to what differs are chance, not a look.
+        let is_digit = |c: char| c.is_ascii_digit();
+        let begin: String = first.iter().take(prefix).collect();
+        let end: String = first.iter().skip(first.len() - suffix).collect();
         Some(Self {
-            prefix: words(first.iter().take(prefix).collect()),
-            suffix: words(first.iter().skip(first.len() - suffix).collect()),
+            prefix: begin.trim_end_matches(is_digit).to_owned(),
+            suffix: end.trim_start_matches(is_digit).to_owned(),
             dashes: ids.iter().all(|id| id.contains('-')),
             case: ids
                 .iter()
@@ -91,7 +96,11 @@ mod tests {
         );
         assert_eq!(
             says(&["ab", "cd"], &["abcd", "efgh"]).as_deref(),
-            Some("those of the primary have 2 to 2 characters, those of v8 4 to 4")
+            Some("those of the primary have 2 characters, those of v8 4")
+        );
+        assert_eq!(
+            says(&["a1", "b21"], &["a1-v8", "b21-v8"]).as_deref(),
+            Some("all of v8 end with `-v8`")
         );
         assert_eq!(says(&["12", "34"], &["56", "78"]), None);
         assert_eq!(says(&[], &["56"]), None);

@@ -16,8 +16,10 @@
 //! will: both arms keep the ids with the lowest hashes of a second, so what one has sampled the other would have, too. Ids
 //! that meet in another partition, at another time, or nowhere, each have a cause of their own and a cure.
 
+mod ahead;
 mod ids;
 mod pairing;
+mod partitions;
 mod reading;
 mod strangers;
 
@@ -27,7 +29,9 @@ use crate::model::entry::{Pane, SampledId};
 use crate::model::finding::Share;
 use crate::model::spec::Comparator;
 use crate::model::time::{EventTime, Span};
+use ahead::Ahead;
 pub use pairing::{Looked, Pairing};
+use partitions::Partitions;
 pub use reading::{ArmSecond, Reading};
 use strangers::Strangers;
 
@@ -55,8 +59,14 @@ pub enum Kind {
     NoClusterKey,
     /// A part of the candidate's answers has an id that the primary doesn't know.
     UnknownIds,
+    /// One arm writes nothing into a partition in which the other goes on.
+    SilentPartition,
+    /// A part of an arm's records lies ahead of its partition's time.
+    Ahead,
     /// So many that the ones that are missed may be among them.
     MuchUnreadable,
+    /// So many lie ahead that what is compared is a choice.
+    MuchAhead,
     /// More model versions answer than can be tried one by one.
     ManyVersions,
     /// A good part of the answers names other model versions than the one on trial.
@@ -85,6 +95,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unreadable | Self::MuchUnreadable => "unreadable",
+            Self::Ahead | Self::MuchAhead => "ahead",
             Self::ManyVersions => "many_versions",
             Self::OtherVersions => "other_versions",
             Self::MostlyDropped => "mostly_dropped",
@@ -92,6 +103,7 @@ impl Kind {
             Self::MoreMirrored => "more_mirrored",
             Self::NoClusterKey => "no_cluster_key",
             Self::UnknownIds => "unknown_ids",
+            Self::SilentPartition => "silent_partition",
             Self::NothingReadable => "nothing_readable",
             Self::Silent => "silent",
             Self::NothingComparable => "nothing_comparable",
@@ -111,6 +123,9 @@ impl Kind {
             | Self::MoreMirrored
             | Self::NoClusterKey
             | Self::UnknownIds
+            | Self::SilentPartition
+            | Self::Ahead
+            | Self::MuchAhead
             | Self::MuchUnreadable => false,
             Self::ManyVersions
             | Self::OtherVersions
@@ -125,7 +140,8 @@ impl Kind {
         }
     }
 
-    /// Returns whether answers exist that can't be joined: a missing one says nothing of the candidate then.
+    /// Returns whether answers exist that can't be joined: a missing one says nothing of the candidate then, and pairs
+    /// are a choice.
     #[must_use]
     pub const fn is_unjoined(self) -> bool {
         match self {
@@ -134,12 +150,15 @@ impl Kind {
             | Self::PartitionsApart
             | Self::OutOfTime
             | Self::MuchUnreadable
+            | Self::MuchAhead
             | Self::NothingReadable => true,
             Self::Unreadable
+            | Self::Ahead
             | Self::Late
             | Self::MoreMirrored
             | Self::NoClusterKey
             | Self::UnknownIds
+            | Self::SilentPartition
             | Self::ManyVersions
             | Self::OtherVersions
             | Self::MostlyDropped
@@ -155,6 +174,8 @@ pub struct Diagnosis {
     reading: [Reading; 2],
     pairing: Pairing,
     strangers: Strangers,
+    partitions: Partitions,
+    ahead: [Ahead; 2],
 }
 
 /// Names and lengths that the words speak of.
@@ -184,6 +205,7 @@ impl Diagnosis {
         for (arm, (second, sample)) in arms.into_iter().enumerate() {
             self.reading[arm].take(at, &second, read[1 - arm]);
             self.pairing.take(arm, sample);
+            self.partitions.take(arm, sample);
         }
         self.pairing.judge(names);
     }
@@ -191,6 +213,8 @@ impl Diagnosis {
     /// Takes a closed pane.
     pub fn take_pane(&mut self, pane: &Pane) {
         self.strangers.take(pane);
+        self.ahead[0].take(pane, &pane.primary);
+        self.ahead[1].take(pane, &pane.candidate);
     }
 
     /// Of the candidate's sampled ids since `since`, as far as the primary's samples would hold them, those that the
@@ -198,6 +222,20 @@ impl Diagnosis {
     #[must_use]
     pub fn strangers_since(&self, since: EventTime, skew: Span) -> Looked {
         self.pairing.strangers_since(since, skew)
+    }
+
+    /// Of the sampled requests of the primary since `since` that the candidate's samples hold, those that lie in another
+    /// partition or further apart than `skew`.
+    #[must_use]
+    pub fn apart_since(&self, since: EventTime, skew: Span) -> Share {
+        self.pairing.apart_since(since, skew)
+    }
+
+    /// Returns that the candidate's predictions aren't what is compared, if that is so.
+    #[must_use]
+    pub fn incomparable(&self, names: &Names<'_>) -> Option<Trouble> {
+        let [primary, candidate] = &self.reading;
+        candidate.incomparable(names.candidate, primary, names)
     }
 
     /// Of the candidate's answers in the last closed panes those to ids that the primary doesn't know.
@@ -225,9 +263,12 @@ impl Diagnosis {
             all.retain(|trouble| trouble.kind != Kind::Silent);
         }
         all.extend(apart.cloned());
+        all.extend(self.partitions.trouble(names));
+        all.extend(self.ahead[0].trouble("the primary", names));
+        all.extend(self.ahead[1].trouble(names.candidate, names));
         // What keeps answers from being joined says already why the primary knows none of their ids.
         if all.iter().all(|trouble| !trouble.kind.is_blinding() && !trouble.kind.is_unjoined()) {
-            all.extend(self.strangers.trouble(names, &self.pairing.examples()));
+            all.extend(self.strangers.trouble(names, &self.pairing.examples(names.skew)));
         }
         all.sort_by_key(|trouble| trouble.kind);
         all

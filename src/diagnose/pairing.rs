@@ -18,6 +18,9 @@ use crate::model::time::{EventTime, Span};
 const IDS_MAX: usize = 512;
 /// Fewer ids say nothing.
 const ENOUGH: usize = 5;
+/// Ids that the primary doesn't know, from which on nothing seems to join; where ids met before it may be a restart.
+const FEW: usize = 2;
+const MANY: usize = 20;
 /// Ids that are shown of each side.
 const SHOWN: usize = 3;
 /// A tenth of the ids lies elsewhere, or apart: that is more than a slip.
@@ -29,6 +32,8 @@ pub struct Pairing {
     arms: [Sampled; 2],
     /// What was found, until both arms' ids are seen to meet.
     found: Option<Trouble>,
+    /// Both arms' ids were seen to meet once.
+    has_met: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -74,13 +79,15 @@ struct Found<'a> {
 struct Reach<'a> {
     below: u64,
     first: EventTime,
+    /// Up to here one may have gone: both arms may stamp a request a skew apart.
     gone: EventTime,
+    skew: Span,
     newest: &'a BTreeMap<u32, EventTime>,
 }
 
 impl Reach<'_> {
     fn would_hold(&self, hash: u64, seen: &Seen) -> bool {
-        self.may_hold(hash, seen) && self.is_past(seen.time, seen.task)
+        self.may_hold(hash, seen) && self.is_past(seen.time.plus(self.skew), seen.task)
     }
 
     /// Holds it already, or may yet: the other arm isn't so far.
@@ -142,9 +149,10 @@ impl Sampled {
     }
 
     /// Returns what would be among the samples if this arm had it.
-    fn reach(&self) -> Reach<'_> {
+    fn reach(&self, skew: Span) -> Reach<'_> {
         let first = self.by_hash.values().map(|seen| seen.time).min().unwrap_or(EventTime::END);
-        Reach { below: self.whole_below(), first, gone: self.gone, newest: &self.newest }
+        let gone = if self.gone == EventTime::START { self.gone } else { self.gone.plus(skew) };
+        Reach { below: self.whole_below(), first, gone, skew, newest: &self.newest }
     }
 
     fn ids(&self) -> Vec<&str> {
@@ -165,9 +173,9 @@ impl Pairing {
     }
 
     /// The candidate's ids that can be judged, each with whether the primary knows it.
-    fn judged(&self) -> impl Iterator<Item = (&Seen, bool)> {
+    fn judged(&self, skew: Span) -> impl Iterator<Item = (&Seen, bool)> {
         let [primary, candidate] = &self.arms;
-        let reach = primary.reach();
+        let reach = primary.reach(skew);
         // Known ones by the same measure, so that their share is that of all ids.
         let candidate = candidate.by_hash.iter();
         let judged = candidate.filter(move |(hash, seen)| reach.would_hold(**hash, seen));
@@ -178,14 +186,11 @@ impl Pairing {
     /// candidate may stamp them earlier by `skew`.
     pub(super) fn strangers_since(&self, since: EventTime, skew: Span) -> Looked {
         let [primary, candidate] = &self.arms;
-        let reach = primary.reach();
+        let reach = primary.reach(skew);
         let mut looked = Looked::default();
         for (hash, seen) in candidate.by_hash.iter().filter(|(_, seen)| since <= seen.time) {
             let is_known = primary.by_hash.contains_key(hash);
-            // Both arms may stamp a request a skew apart.
-            let may_have_gone =
-                reach.gone != EventTime::START && seen.time <= reach.gone.plus(skew);
-            if may_have_gone || !reach.may_hold(*hash, seen) {
+            if !reach.may_hold(*hash, seen) {
                 continue;
             }
             if is_known || reach.is_past(seen.time.plus(skew), seen.task) {
@@ -197,9 +202,22 @@ impl Pairing {
         looked
     }
 
+    /// Of the primary's ids since `since` that the candidate's samples hold, those that lie elsewhere or apart.
+    pub(super) fn apart_since(&self, since: EventTime, skew: Span) -> Share {
+        let [primary, candidate] = &self.arms;
+        let mut apart = Share::default();
+        for (hash, ours) in primary.by_hash.iter().filter(|(_, seen)| since <= seen.time) {
+            let Some(theirs) = candidate.by_hash.get(hash) else { continue };
+            let by = theirs.time.since(ours.time).max(ours.time.since(theirs.time));
+            let is_apart = skew < by || ours.task != theirs.task;
+            apart.add(Share { events: u64::from(is_apart), total: 1 });
+        }
+        apart
+    }
+
     /// Some ids that the primary doesn't know, and what they have in common: nothing where none is kept.
-    pub(super) fn examples(&self) -> String {
-        let unknown = self.judged().filter(|(_, is_known)| !is_known);
+    pub(super) fn examples(&self, skew: Span) -> String {
+        let unknown = self.judged(skew).filter(|(_, is_known)| !is_known);
         let unknown: Vec<&str> = unknown.map(|(seen, _)| seen.id.as_str()).collect();
         if unknown.is_empty() {
             return String::new();
@@ -215,12 +233,14 @@ impl Pairing {
     pub(super) fn judge(&mut self, names: &Names<'_>) {
         let found = self.found(names);
         let (now, is_met) = (self.now(&found, names), ENOUGH <= found.together);
+        let has_met = self.has_met || is_met;
         // Times that drift further apart than the samples reach back look like other ids.
         let of = |trouble: &Option<Trouble>| trouble.as_ref().map(|trouble| trouble.kind);
         let drifts = of(&self.found) == Some(Kind::TimesApart) && of(&now) == Some(Kind::OtherIds);
         if (now.is_some() && !drifts) || is_met {
             self.found = now;
         }
+        self.has_met = has_met;
     }
 
     fn now(&self, found: &Found<'_>, names: &Names<'_>) -> Option<Trouble> {
@@ -231,10 +251,15 @@ impl Pairing {
             return None;
         }
         // Where all that met are apart, the others may be by so much that the samples don't reach back to them.
-        if count < found.apart.len() * PART || ENOUGH <= met && met == found.apart.len() {
+        let was = |kind| self.found.as_ref().is_some_and(|trouble| trouble.kind == kind);
+        // What was told stays until it is half as much.
+        let part = |kind| if was(kind) { 2 * PART } else { PART };
+        if count < found.apart.len() * part(Kind::TimesApart)
+            || ENOUGH <= met && met == found.apart.len()
+        {
             return Some(apart(found, met, names));
         }
-        if count < found.elsewhere.len() * PART {
+        if count < found.elsewhere.len() * part(Kind::PartitionsApart) {
             let example = found.elsewhere.first().map_or("", |seen| seen.id.as_str());
             let text = format!(
                 "of {met} sampled requests that both arms saw, {} lie in different partitions (such as `{example}`): they are never paired",
@@ -245,7 +270,8 @@ impl Pairing {
         }
         // What the candidate doesn't answer may be missing: only its own ids tell that they are others.
         let alone = found.nowhere[0];
-        if 1 < alone && 0 < found.nowhere[1] && met * PART < alone {
+        let least = if self.has_met { MANY } else { FEW };
+        if least <= alone && 0 < found.nowhere[1] && met * PART < alone {
             let (ours, theirs) = (primary.ids(), candidate.ids());
             let list =
                 |ids: &[&str]| ids.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
@@ -267,7 +293,7 @@ impl Pairing {
     /// Returns what became of both arms' ids that the other's samples would hold by now.
     fn found(&self, names: &Names<'_>) -> Found<'_> {
         let [primary, candidate] = &self.arms;
-        let reaches = [primary.reach(), candidate.reach()];
+        let reaches = [primary.reach(names.skew), candidate.reach(names.skew)];
         let mut found = Found::default();
         for (hash, theirs) in &candidate.by_hash {
             match primary.by_hash.get(hash) {
@@ -307,7 +333,7 @@ fn apart(found: &Found<'_>, met: usize, names: &Names<'_>) -> Trouble {
             found.apart.len(),
             names.skew,
             names.candidate,
-            middle,
+            middle.roughly(),
             if later { "later" } else { "earlier" },
         ),
         cure: if Span::from_secs(600) < enough {
@@ -371,14 +397,15 @@ mod tests {
 
     #[test]
     fn other_ids_other_times_and_other_partitions_are_told_apart() {
-        let other = trouble(&[sample(0, "r", 0..7, 0)], &[sample(0, "shadow-", 0..7, 0)]).unwrap();
+        let other =
+            trouble(&[sample(0, "r", 0..12, 0)], &[sample(0, "shadow-", 0..12, 0)]).unwrap();
         assert_eq!(other.kind, Kind::OtherIds);
         assert!(other.text.contains("r0, r1, r2 / shadow-0, shadow-1, shadow-2"), "{}", other.text);
         assert!(other.text.ends_with("all of v8 begin with `shadow-`"), "{}", other.text);
         let apart = trouble(&[sample(0, "r", 0..7, 0)], &[sample(0, "r", 0..7, 6)]).unwrap();
         assert_eq!(apart.kind, Kind::TimesApart);
         assert!(
-            apart.text.contains("7 carry") && apart.text.contains("6s later"),
+            apart.text.contains("7 carry") && apart.text.contains("6 s later"),
             "{}",
             apart.text
         );

@@ -102,7 +102,8 @@ pub struct Reading {
     all: Minute,
     /// The other arm's records since this one was heard.
     unanswered: u64,
-    /// When the last record came, by the clock of the cuts.
+    /// When the first record came, and the last, by the clock of the cuts.
+    first_heard: Option<EventTime>,
     heard: Option<EventTime>,
 }
 
@@ -126,6 +127,7 @@ impl Reading {
         }
         self.unanswered = if second.read == 0 { self.unanswered + others } else { 0 };
         if second.read != 0 {
+            self.first_heard.get_or_insert(at);
             self.heard = Some(at);
         }
     }
@@ -152,7 +154,7 @@ impl Reading {
             let cure = "mend the producer, or map its fields; each record lies with its reason among the dead letters";
             return Some(Trouble { kind, text, cure: cure.to_owned() });
         }
-        if let Some(trouble) = self.silence(name, other) {
+        if let Some(trouble) = self.silence(name, other, names) {
             return Some(trouble);
         }
         let is_whole = self.last.is_some();
@@ -164,7 +166,23 @@ impl Reading {
             let cure = "see the clocks that stamp `event_time`, and its unit";
             return Some(Trouble { kind: Kind::OutOfTime, text, cure: cure.to_owned() });
         }
-        incomparable(name, &lately, names.comparator)
+        self.incomparable(name, other, names)
+    }
+
+    /// No answer carries what is compared, and many carry something else.
+    pub(super) fn incomparable(
+        &self,
+        name: &str,
+        other: &Self,
+        names: &Names<'_>,
+    ) -> Option<Trouble> {
+        let mut trouble = incomparable(name, &self.lately(), names.comparator)?;
+        let other = other.lately();
+        if other.read != 0 && wanted(&other, names.comparator) != 0 {
+            "mend one of the producers: the other arm's answers carry what is compared"
+                .clone_into(&mut trouble.cure);
+        }
+        Some(trouble)
     }
 
     fn lately(&self) -> Minute {
@@ -216,8 +234,9 @@ impl Reading {
         let by = Span::from_us(i64::try_from(late_by.quantile(0.99)?).unwrap_or(i64::MAX));
         let enough = Span::from_secs(by.us() / 1_000_000 + 1);
         let text = format!(
-            "{late} of {read} records of {name} ({:.0} %) come out of order, up to {enough} behind others of their partition, and `wait` is {}: they aren't compared",
+            "{late} of {read} records of {name} ({:.0} %) come out of order, up to {} behind others of their partition, and `wait` is {}: they aren't compared",
             share * 100.0,
+            enough.roughly(),
             names.wait
         );
         let order = if 0.5 < share {
@@ -233,16 +252,17 @@ impl Reading {
         Some(Trouble { kind: Kind::Late, text, cure })
     }
 
-    fn silence(&self, name: &str, other: &Self) -> Option<Trouble> {
-        let heard = self.heard.or(other.since)?;
+    fn silence(&self, name: &str, other: &Self, names: &Names<'_>) -> Option<Trouble> {
+        let heard = self.heard.or(other.first_heard)?;
         let other_heard = other.heard?;
         // As many of its own were due as it sent of the other's before.
         let due = match self.all.read {
             0 => self.unanswered,
             own => self.unanswered.saturating_mul(own) / other.all.read.max(1),
         };
-        let is_silent =
-            SILENT <= other_heard.since(heard) && ENOUGH <= other.all.read && DUE <= due;
+        let is_silent = SILENT.plus(names.skew) <= other_heard.since(heard)
+            && ENOUGH <= other.all.read
+            && DUE <= due;
         is_silent.then(|| Trouble {
             kind: Kind::Silent,
             text: match self.heard {
@@ -250,8 +270,8 @@ impl Reading {
                     format!("no record of {name} has come, and {} of the other arm", other.all.read)
                 }
                 Some(_) => format!(
-                    "no record of {name} has come for {} s, and the other arm goes on",
-                    other_heard.since(heard).us() / 1_000_000
+                    "no record of {name} has come for {}, and the other arm goes on",
+                    other_heard.since(heard).roughly()
                 ),
             },
             cure: format!(
@@ -270,15 +290,23 @@ impl Reading {
     }
 }
 
-/// No answer carries what is compared, and many carry something else.
+/// Returns how many answers carry what is compared.
+const fn wanted(lately: &Minute, comparator: Comparator) -> u64 {
+    let [label, score, value, scores, _] = lately.carries;
+    match comparator {
+        Comparator::Label | Comparator::ArgMax => label + scores,
+        Comparator::Number { .. } => value + score,
+    }
+}
+
 fn incomparable(name: &str, lately: &Minute, comparator: Comparator) -> Option<Trouble> {
     let readable = lately.read - lately.unreadable();
     let [label, score, value, scores, _] = lately.carries;
-    let (wanted, found, what) = match comparator {
-        Comparator::Label | Comparator::ArgMax => (label + scores, score.max(value), "labels"),
-        Comparator::Number { .. } => (value + score, label.max(scores), "numbers"),
+    let (found, what) = match comparator {
+        Comparator::Label | Comparator::ArgMax => (score.max(value), "labels"),
+        Comparator::Number { .. } => (label.max(scores), "numbers"),
     };
-    if wanted != 0 || readable < ENOUGH || found * 2 < readable {
+    if wanted(lately, comparator) != 0 || readable < ENOUGH || found * 2 < readable {
         return None;
     }
     let (field, cure) = match comparator {

@@ -101,6 +101,28 @@ impl std::fmt::Display for Span {
 }
 
 impl Span {
+    /// Returns how long it is, as people say it: 640 ms, 1.2 s, 41 s, 3 h 20 min.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "below ten seconds")]
+    pub fn roughly(self) -> String {
+        let seconds = self.us() / 1_000_000;
+        let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+        let both = |many: i64, unit: &str, few: i64, below: &str| match few {
+            0 => format!("{many} {unit}"),
+            few => format!("{many} {unit} {few} {below}"),
+        };
+        match (days, hours, minutes) {
+            (0, 0, 0) if seconds == 0 => format!("{} ms", self.us() / 1_000),
+            (0, 0, 0) if seconds < 10 && self.us() % 1_000_000 != 0 => {
+                format!("{:.1} s", self.us() as f64 / 1e6)
+            }
+            (0, 0, 0) => format!("{seconds} s"),
+            (0, 0, minutes) => both(minutes, "min", seconds % 60, "s"),
+            (0, hours, minutes) => both(hours, "h", minutes, "min"),
+            (days, hours, _) => both(days, "d", hours, "h"),
+        }
+    }
+
     /// Nothing.
     pub const ZERO: Self = Self { us: 0 };
 

@@ -21,7 +21,7 @@ use crate::model::spec::PipelineSpec;
 use crate::model::tally::Segment;
 use crate::model::time::{EventTime, Span};
 use crate::stats::grid::{RateGrid, sample_needed_by_grid};
-use crate::stats::onset_set::{OnsetSet, likeliest};
+use crate::stats::onset_set::{self, OnsetSet, likeliest};
 use crate::stats::proportion::Rate;
 
 mod blind;
@@ -39,6 +39,8 @@ pub(super) struct Shares {
 const EVENTS_MIN: u64 = 5;
 /// z of "four times out of five".
 const Z80: f64 = 0.841_621;
+/// A look that lasts longer says little of when something in it began.
+const LONG_LOOK: Span = Span::from_secs(60);
 /// Onsets that the data rule out with this error aren't named; they must be independent for it to hold.
 const ONSET_ERROR: f64 = 0.05;
 
@@ -58,6 +60,8 @@ pub struct Watch {
     sight: Sight,
     /// Both arms' answers can't be brought together, and the rule is about that.
     unjoined: bool,
+    /// The last look holds answers of the candidate alone.
+    no_primary: bool,
     total: Share,
     /// Of all answers of the candidate that could be read those that the rule counts.
     portion: Share,
@@ -173,6 +177,7 @@ impl Watch {
             history: History::default(),
             sight: Sight::default(),
             unjoined: false,
+            no_primary: false,
             total: Share::default(),
             portion: Share::default(),
             carried: 0.0,
@@ -306,7 +311,7 @@ impl Watch {
 
     fn judge(&mut self, rule: &Rule, look: &Look<'_>, edge: u64) -> Option<Shown> {
         let is_early = rule.metric == Metric::MissingRate && !look.begun;
-        if is_early || look.unjoined && rule.metric.is_about_pairs() {
+        if is_early || look.unjoined && rule.metric.compares_pairs() {
             return None;
         }
         let unread = self.unread(rule, look);
@@ -415,12 +420,17 @@ impl Watch {
             Claim::Shift(_) | Claim::Observed(_) => (1.0, Dependence::None),
         };
         // Where events come in clusters, what speaks against a beginning counts for so much less.
-        let at_error = |error: f64| 2.0 * (error / 2.0).powf(clusters);
-        let set = OnsetSet::of(&grid, &looks, at_error(ONSET_ERROR));
+        let beyond = |error: f64| clusters * onset_set::log_threshold(error);
+        let set = OnsetSet::beyond(&grid, &looks, beyond(ONSET_ERROR));
         let last_of = set.as_ref().map(|set| time(set.last()));
-        let set =
-            if shared { set } else { self.own_onset(set, at_error(ONSET_ERROR / 2.0), &looks) };
-        let between = set.as_ref().map(|set| (time(set.first()), time(set.last())));
+        let set = if shared { set } else { self.own_onset(set, beyond(ONSET_ERROR / 2.0), &looks) };
+        // Within a long look it may have begun at any time.
+        let end = |at: usize| {
+            let step = self.history.seen().nth(at);
+            let long = step.filter(|step| LONG_LOOK < step.to.since(step.from));
+            long.map_or_else(|| time(at), |step| step.to)
+        };
+        let between = set.as_ref().map(|set| (time(set.first()), end(set.last())));
         // Without a set it rose more than once: about since the stretch that speaks most for it.
         let point = set.map_or_else(|| likeliest(&grid, &looks), |set| Some(set.point));
         let point = point.map_or(look.from, time);
@@ -434,7 +444,9 @@ impl Watch {
             }
         }
         let since = self.history.since(point);
-        if since.candidate.events < EVENTS_MIN {
+        // What both arms showed at different times has no shared cause.
+        let is_both = since.primary.point().is_some_and(|point| self.limit < point);
+        if since.candidate.events < EVENTS_MIN || shared && !is_both {
             return None;
         }
         Some(Shown {
@@ -462,7 +474,7 @@ impl Watch {
     fn own_onset(
         &self,
         set: Option<OnsetSet>,
-        error: f64,
+        log_threshold: f64,
         looks: &[(u64, u64)],
     ) -> Option<OnsetSet> {
         let Claim::Share(evidence) = &self.claim else { return set };
@@ -479,9 +491,12 @@ impl Watch {
             return set;
         }
         let both: Vec<_> = steps.iter().map(|s| (rate(s.weighed()), rate(s.primary))).collect();
-        let worse = OnsetSet::of_difference(&both, error);
+        let worse = OnsetSet::of_difference(&both, log_threshold);
         let grid = RateGrid::watching(self.limit)?;
-        OnsetSet::of(&grid, looks, error).zip(worse).map(|(over, worse)| over.both(&worse)).or(set)
+        OnsetSet::beyond(&grid, looks, log_threshold)
+            .zip(worse)
+            .map(|(over, worse)| over.both(&worse))
+            .or(set)
     }
 
     fn show_shift(&self, rule: &Rule, look: &Look<'_>, weight: Weight) -> Option<Shown> {

@@ -37,19 +37,22 @@ impl OnsetSet {
         if alpha.is_nan() || alpha <= 0.0 || 1.0 <= alpha {
             return None;
         }
+        Self::beyond(grid, looks, log_threshold(alpha))
+    }
+
+    /// The same by the evidence that rejects a look: where it counts for less, its threshold is so many times
+    /// [`log_threshold`].
+    pub fn beyond(grid: &RateGrid, looks: &[(u64, u64)], log_threshold: f64) -> Option<Self> {
         let searched = looks.get(looks.len().saturating_sub(LOOKS_MAX)..)?;
         let above: Vec<_> = searched.iter().map(|(k, n)| grid.increment(*k, *n)).collect();
         let below: Vec<_> = searched.iter().map(|(k, n)| grid.increment_below(*k, *n)).collect();
-        Self::kept_of(&above, &below, alpha, looks.len() - searched.len())
+        Self::kept_of(&above, &below, log_threshold, looks.len() - searched.len())
     }
 
-    /// Returns the set at error `alpha` of the looks from which on the first of two concurrent arms is the worse
-    /// one: as [`OnsetSet::of`], with the evidence of [`kernel::increment`] that it is, and that it is the better one.
+    /// Returns the set of the looks from which on the first of two concurrent arms is the worse
+    /// one: as [`OnsetSet::beyond`], with the evidence of [`kernel::increment`] that it is, and that it is the better one.
     /// Each look is (the first arm's, the second's); where one is missing it says nothing.
-    pub fn of_difference(looks: &[(Rate, Rate)], alpha: f64) -> Option<Self> {
-        if alpha.is_nan() || alpha <= 0.0 || 1.0 <= alpha {
-            return None;
-        }
+    pub fn of_difference(looks: &[(Rate, Rate)], log_threshold: f64) -> Option<Self> {
         let searched = looks.get(looks.len().saturating_sub(LOOKS_MAX)..)?;
         let of = |first: Rate, second: Rate| {
             kernel::increment(&MULTIPLIERS, first, second, 1.0)
@@ -57,11 +60,15 @@ impl OnsetSet {
         };
         let above: Vec<_> = searched.iter().map(|(first, second)| of(*first, *second)).collect();
         let below: Vec<_> = searched.iter().map(|(first, second)| of(*second, *first)).collect();
-        Self::kept_of(&above, &below, alpha, looks.len() - searched.len())
+        Self::kept_of(&above, &below, log_threshold, looks.len() - searched.len())
     }
 
-    fn kept_of(above: &[Vec<f64>], below: &[Vec<f64>], alpha: f64, skipped: usize) -> Option<Self> {
-        let log_threshold = (2.0 / alpha).ln();
+    fn kept_of(
+        above: &[Vec<f64>],
+        below: &[Vec<f64>],
+        log_threshold: f64,
+        skipped: usize,
+    ) -> Option<Self> {
         let is_kept = |at: &usize| {
             !reaches(below[*at..].iter(), log_threshold)
                 && !reaches(above[..*at].iter().rev(), log_threshold)
@@ -90,6 +97,12 @@ impl OnsetSet {
     pub fn last(&self) -> usize {
         self.kept.last().copied().unwrap_or(self.point)
     }
+}
+
+/// Returns ln(2/α): the evidence that rejects a look in a set at error α.
+#[must_use]
+pub fn log_threshold(alpha: f64) -> f64 {
+    (2.0 / alpha).ln()
 }
 
 /// Says whether the mean of the grid's e-values ever reaches a threshold.
@@ -131,7 +144,7 @@ fn add(sum: &mut Vec<f64>, increment: &[f64]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOOKS_MAX, OnsetSet, likeliest};
+    use super::{LOOKS_MAX, OnsetSet, likeliest, log_threshold};
     use crate::stats::grid::RateGrid;
     use crate::stats::proportion::Rate;
     use proptest::prelude::{prop_assert, proptest};
@@ -165,7 +178,7 @@ mod tests {
         let rate = |hits: u64| Rate { hits, total: 20 };
         let of = |at: u64, until: u64| rate(if (20..until).contains(&at) { 12 } else { at % 2 });
         let looks: Vec<_> = (0..80).map(|at| (of(at, 80), of(at, 60))).collect();
-        let worse = OnsetSet::of_difference(&looks, 0.05).expect("a set");
+        let worse = OnsetSet::of_difference(&looks, log_threshold(0.05)).expect("a set");
         assert!(worse.point == 60 && worse.kept.contains(&60), "{worse:?}");
         let rates: Vec<_> = looks.iter().map(|(first, _)| (first.hits, first.total)).collect();
         let over = OnsetSet::of(&grid(), &rates, 0.05).expect("a set");

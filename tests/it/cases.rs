@@ -483,3 +483,88 @@ fn traffic_in_bursts_is_decided_after_the_harm_and_dated_around_it() {
       unreadable_rate > 1%  investigate  nothing                                        undecided: 0 of 3,600; twice the limit would be shown in about 6,470
     ");
 }
+
+#[test]
+fn what_fails_after_the_primary_has_fallen_silent_investigates() {
+    let failing = traffic(6000, 10, |n, event| {
+        if 4000 <= n && dice(n, 5) < 30 {
+            fail(event);
+        }
+    });
+    let case = Case::of(RULES, &traffic(3000, 10, |_, _| {}), &failing);
+    insta::assert_snapshot!(case.said(), @r"
+    exit 0
+    INVESTIGATE  t / v8: error_rate > 5% since 2026-01-01T12:06:40.000Z (12:06:21 to 12:06:41): 32.9 %, 46 of 140 requests failed; by chance in less than 1.0 % of rollouts; the primary has fallen silent: whether it fares as badly can't be told
+      rule                  asks for     decided                                            stands
+      error_rate > 5%       rollback     INVESTIGATE at 2026-01-01T12:06:54.000Z by vitals  undecided: 614 of 6,000, enough to show twice the limit
+      null_rate > 5%        rollback     nothing                                            undecided: 0 of 5,386, enough to show twice the limit
+      match_rate < 95%      investigate  nothing                                            blind: of 600 answers none is the primary's
+      missing_rate > 50%    rollback     nothing                                            blind: of 600 answers none is the primary's
+      missing_rate > 5%     investigate  nothing                                            blind: of 600 answers none is the primary's
+      unreadable_rate > 1%  investigate  nothing                                            undecided: 0 of 6,000; twice the limit would be shown in about 6,470
+      trouble: no record of the primary has come for 5 min, and the other arm goes on; see whether the primary runs, and whether its topic is the one that it writes to
+    ");
+}
+
+#[test]
+fn where_no_primary_ever_comes_that_is_what_is_said() {
+    let case = Case::of(RULES, "", &traffic(3000, 10, |_, _| {}));
+    insta::assert_snapshot!(case.said(), @r"
+    exit 65
+    BLIND  t / v8: no record of the primary has come, and 3000 of the other arm; see whether the primary runs, and whether its topic is the one that it writes to
+      rule                  asks for     decided  stands
+      error_rate > 5%       rollback     nothing  undecided: 0 of 3,000, enough to show twice the limit
+      null_rate > 5%        rollback     nothing  undecided: 0 of 3,000, enough to show twice the limit
+      match_rate < 95%      investigate  nothing  blind: of 600 answers none is the primary's
+      missing_rate > 50%    rollback     nothing  blind: of 600 answers none is the primary's
+      missing_rate > 5%     investigate  nothing  blind: of 600 answers none is the primary's
+      unreadable_rate > 1%  investigate  nothing  undecided: 0 of 3,000; twice the limit would be shown in about 6,470
+    -- stderr
+    error: nothing was compared: no request has both answers; see what is said above
+    ");
+}
+
+#[test]
+fn a_partition_or_a_segment_without_answers_is_named_and_no_sampling_is_proposed() {
+    let of = |with: &dyn Fn(i64) -> bool| -> String {
+        let all = traffic(3000, 10, |n, event| {
+            event["segments"] = json!({ "country": if n % 4 == 0 { "BR" } else { "DE" } });
+        });
+        let here = all.lines().enumerate().filter(|(n, _)| with(*n as i64));
+        here.map(|(_, line)| format!("{line}\n")).collect()
+    };
+    let mut files = Vec::new();
+    for partition in 0..4 {
+        let all = of(&|n| dice(n, 9) % 4 == partition);
+        files.push((format!("data/primary-{partition}.jsonl"), all.clone()));
+        files.push((
+            format!("data/v8-{partition}.jsonl"),
+            if partition == 3 { String::new() } else { all },
+        ));
+    }
+    let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let case = Case::new(HEAD, &files);
+    insta::assert_snapshot!(case.replay(&["primary=data", "v8=data"], &[]), @r"
+    exit 0
+    INVESTIGATE  t / v8: missing_rate > 5% since 2026-01-01T12:00:10.000Z: 49 of 200 requests have no answer of the candidate; by chance in less than 1.0 % of rollouts; v8 writes nothing into 1 of 4 partitions in which the primary goes on: 3
+      rule                  asks for     decided                                           stands
+      missing_rate > 50%    rollback     nothing                                           undecided: 737 of 2,900, enough to show twice the limit
+      missing_rate > 5%     investigate  INVESTIGATE at 2026-01-01T12:00:30.000Z by panes  shown: 49 of 200
+      unreadable_rate > 1%  investigate  nothing                                           undecided: 0 of 2,236; twice the limit would be shown in about 6,385
+      trouble: v8 writes nothing into 1 of 4 partitions in which the primary goes on: 3; see whether whoever mirrors the requests, or writes the answers, leaves these partitions out
+    -- stderr
+    warning: p.yaml: rollback_when and investigate_when are empty: only the rules that are always there, on missing and unreadable answers, can be shown
+    ");
+    let rest = "segments: {country: {declared: [BR, DE]}}\n";
+    let case = Case::of(rest, &of(&|_| true), &of(&|n| n % 4 != 0));
+    insta::assert_snapshot!(case.said(), @r"
+    exit 0
+    INVESTIGATE  t / v8: missing_rate > 5% since 2026-01-01T12:00:10.000Z: 50 of 200 requests have no answer of the candidate; by chance in less than 1.0 % of rollouts; country=BR holds 100 % of it; v8 answers next to none of country=BR, 0 of 50: whoever mirrors the requests may leave these out, or v8 doesn't answer them
+      rule                  asks for     decided                                           stands
+      missing_rate > 50%    rollback     nothing                                           undecided: 725 of 2,900, enough to show twice the limit
+      missing_rate > 5%     investigate  INVESTIGATE at 2026-01-01T12:00:30.000Z by panes  shown: 50 of 200
+      unreadable_rate > 1%  investigate  nothing                                           undecided: 0 of 2,250; twice the limit would be shown in about 6,385
+    -- stderr
+    warning: p.yaml: rollback_when and investigate_when are empty: only the rules that are always there, on missing and unreadable answers, can be shown
+    ");
+}

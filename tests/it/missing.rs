@@ -248,7 +248,7 @@ fn records_that_come_too_late_are_told_with_the_wait_that_would_do() {
         [Some(stream.event(&id, number, "ok")), Some(text)]
     });
     let told = world.notices.iter().find(|notice| notice.kind == "late").unwrap();
-    assert!(told.text.contains("%) come out of order, up to 13s behind"), "{told:?}");
+    assert!(told.text.contains("%) come out of order, up to 13 s behind"), "{told:?}");
     assert_eq!(told.cure, "write them in order of time, or write `time: {wait: 13s}`");
     assert!(world.notices.iter().all(|notice| notice.kind == "late"), "{:?}", world.notices);
     assert!(world.decisions.is_empty());

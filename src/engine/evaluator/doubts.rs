@@ -5,16 +5,21 @@
 //! never excused for falling silent, whatever its version; answers that the primary wasn't asked for speak against a
 //! rule only if without them it may not be broken. Knows nothing of: what a doubt leads to.
 
-use super::rollout::Rollout;
+use super::rollout::{Rollout, names};
 use crate::decide::{Doubts, format};
-use crate::diagnose::Looked;
-use crate::model::finding::{Basis, Share, Shown};
+use crate::diagnose::{Kind, Looked};
+use crate::model::finding::{Basis, Share, Shown, WorstSegment};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
 use crate::model::time::{EventTime, Span};
 
 /// So long after a harm began it is waited for more of the candidate's ids, where none of too few is a stranger.
 const PATIENCE: Span = Span::from_secs(60);
+
+/// A latency so many times the other's is rather in another unit.
+const UNITS: f64 = 500.0;
+/// A segment of whose requests so many have no answer is left out as a whole.
+const NEARLY_ALL: f64 = 0.9;
 
 /// Whether answers that the primary wasn't asked for may be all that is wrong.
 #[derive(PartialEq, Eq, Debug)]
@@ -37,9 +42,7 @@ impl Rollout {
         let watch = &self.watches[at];
         let rule = &spec.rules[watch.rule];
         let name = spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
-        let sampled = self
-            .is_sampled(rule, shown)
-            .then(|| format::sampled(name, self.answering.since_first()));
+        let sampled = self.is_sampled(rule, shown).then(|| self.left_out(shown, name));
         let strangers = match (is_about_answers(rule), watch.basis) {
             (false, _) => Strangers::No,
             (true, Basis::Panes) => in_panes(shown, watch.limit()),
@@ -53,10 +56,68 @@ impl Rollout {
                 in_samples(shown, watch.limit(), &seen, name)
             }
         };
-        match strangers {
-            Strangers::Unknown if rule.action == Action::Rollback => None,
-            Strangers::No | Strangers::Unknown => Some(Doubts { sampled, strangers: None }),
-            Strangers::May(text) => Some(Doubts { sampled, strangers: Some(text) }),
+        let no_primary = is_about_answers(rule) && self.is_without_primary(watch.basis, shown);
+        let misread = self.misread(spec, comparison, rule, shown);
+        let waits = rule.action == Action::Rollback && !no_primary && misread.is_none();
+        let strangers = match strangers {
+            Strangers::Unknown if waits => return None,
+            Strangers::No | Strangers::Unknown => None,
+            Strangers::May(text) => Some(text),
+        };
+        Some(Doubts { sampled, strangers, misread, no_primary })
+    }
+
+    /// Returns what was read as a harm and may be a mistake of fields, units or times.
+    fn misread(
+        &self,
+        spec: &PipelineSpec,
+        comparison: u8,
+        rule: &Rule,
+        shown: &Shown,
+    ) -> Option<String> {
+        let names = names(spec, comparison);
+        match rule.metric {
+            Metric::MissingRate => {
+                let since = shown.onset.minus(spec.time.skew);
+                let Share { events, total } = self.diagnosis.apart_since(since, spec.time.skew);
+                (1 < events && total < 2 * events).then(|| {
+                    format!(
+                        "of {total} sampled requests since then that both arms saw {events} lie further apart than `skew` ({}), or in different partitions: these are answered",
+                        spec.time.skew
+                    )
+                })
+            }
+            Metric::NullRate => self.diagnosis.incomparable(&names).map(|trouble| trouble.text),
+            Metric::Latency { .. } if rule.relative => {
+                let (ours, theirs) = (shown.candidate_value?, shown.primary_value?);
+                (UNITS * theirs <= ours).then(|| {
+                    "latencies that are so far apart may be of other units, or none in one arm"
+                        .to_owned()
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The primary is silent, and was when this was shown: the candidate isn't, whose answers it is about.
+    fn is_without_primary(&self, basis: Basis, shown: &Shown) -> bool {
+        let is_silent = self.troubles.iter().any(|trouble| trouble.kind == Kind::Silent);
+        is_silent && (basis == Basis::Vitals || shown.primary.total == 0)
+    }
+
+    /// Returns which requests may not reach the candidate: a mirror that samples leaves out some of each kind.
+    fn left_out(&self, shown: &Shown, name: &str) -> String {
+        // What is known to be wrong, the gravest first.
+        let explains = |kind| matches!(kind, Kind::SilentPartition | Kind::Late | Kind::Ahead);
+        if let Some(trouble) = self.troubles.iter().rev().find(|trouble| explains(trouble.kind)) {
+            return trouble.text.clone();
+        }
+        let all_of = |worst: &&WorstSegment| {
+            worst.named && NEARLY_ALL <= worst.share.point().unwrap_or_default()
+        };
+        match shown.segments.iter().find(all_of) {
+            Some(worst) => format::left_out(name, worst),
+            None => format::sampled(name, self.answering.since_first()),
         }
     }
 

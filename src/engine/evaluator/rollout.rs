@@ -505,7 +505,7 @@ fn trial<'v>(seen: &Seen<'_>, version: Option<&'v str>) -> Trial<'v> {
 }
 
 /// Returns what the troubles speak of.
-fn names(spec: &PipelineSpec, comparison: u8) -> Names<'_> {
+pub(super) fn names(spec: &PipelineSpec, comparison: u8) -> Names<'_> {
     Names {
         candidate: spec.candidates.get(usize::from(comparison)).map_or("", String::as_str),
         skew: spec.time.skew,

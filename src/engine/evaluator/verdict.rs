@@ -142,8 +142,10 @@ fn blindness(spec: &PipelineSpec, rollout: &Rollout) -> Option<Blindness> {
     }
     if let Some((rule, Finding::Blind(blind))) = blind_rules(spec, &rollout.watches).next() {
         // Why answers can't be brought together is said better by what was seen than by a rule that misses them.
-        let unjoined = rollout.troubles.iter().rev().find(|trouble| trouble.kind.is_unjoined());
-        if let Some(trouble) = unjoined.filter(|_| rule.metric.is_about_pairs()) {
+        let mut hiding = rollout.troubles.iter().rev();
+        if let Some(trouble) =
+            hiding.find(|of| of.kind.is_unjoined() && rule.metric.compares_pairs())
+        {
             return Some(Blindness { reason: trouble.text.clone(), cure: trouble.cure.clone() });
         }
         let reason = format!("{} sees nothing: {}", rule.text, blind.reason);

@@ -41,7 +41,9 @@ impl Watch {
             }
             Metric::Accuracy => 0,
         };
-        let requests = requests(Of::Candidate, &all).max(requests(Of::Primary, &all));
+        let [ours, theirs] = [Of::Candidate, Of::Primary].map(|of| requests(of, &all));
+        self.no_primary = theirs == 0 && ours != 0;
+        let requests = ours.max(theirs);
         let there = match rule.metric {
             Metric::Latency { .. } | Metric::NullRate => answered(Of::Candidate, &all),
             Metric::MatchRate | Metric::PredictionShift => {
@@ -51,7 +53,7 @@ impl Watch {
             }
             _ => requests,
         };
-        self.unjoined = look.unjoined && rule.metric.is_about_pairs();
+        self.unjoined = look.unjoined && rule.metric.compares_pairs();
         self.sight.note(look.from, look.to, there, seen);
     }
 
@@ -59,9 +61,10 @@ impl Watch {
     pub(super) fn blind(&self, spec: &PipelineSpec) -> Option<Blind> {
         let rule = spec.rules.get(self.rule)?;
         if self.unjoined {
+            let reason = "too many answers can't be read, or can't be brought together, now";
             return Some(Blind {
                 watched: 0,
-                reason: "no answers of both arms can be brought together now".to_owned(),
+                reason: reason.to_owned(),
                 cure: "see the troubles beside the rules".to_owned(),
             });
         }
@@ -84,6 +87,12 @@ impl Watch {
     fn reason(&self, rule: &Rule, watched: u64) -> (String, String) {
         let place =
             if self.segment.is_all() { String::new() } else { format!(" in {}", self.segment) };
+        let is_compared = rule.relative || rule.metric.compares_pairs();
+        if self.no_primary && is_compared {
+            let cure =
+                "see whether the primary runs, and whether its topic is the one that it writes to";
+            return (format!("of {watched} answers{place} none is the primary's"), cure.to_owned());
+        }
         let (what, cure) = match rule.metric {
             Metric::Latency { .. } => (
                 "none carries a latency that can be compared",
