@@ -568,3 +568,52 @@ fn a_partition_or_a_segment_without_answers_is_named_and_no_sampling_is_proposed
     warning: p.yaml: rollback_when and investigate_when are empty: only the rules that are always there, on missing and unreadable answers, can be shown
     ");
 }
+
+#[test]
+fn what_may_be_a_mistake_of_fields_units_or_times_rolls_nobody_back() {
+    let rules = "rollback_when: [null_rate > 5%, latency_p99 > 2x primary]\ncompare: label\n";
+    let scores = traffic(3000, 10, |_, event| event["prediction"] = json!({ "score": 0.5 }));
+    let case = Case::of(rules, &traffic(3000, 10, |_, _| {}), &scores);
+    insta::assert_snapshot!(case.said(), @r"
+    exit 0
+    INVESTIGATE  t / v8: null_rate > 5% since 2026-01-01T12:00:00.000Z: 100.0 % against 0.0 %, 411 of 411 answers without a usable prediction; by chance in less than 1.0 % of rollouts; predictions of v8 have `score` (411 of 411 answers), the pipeline compares labels: nothing is comparable
+      rule                      asks for     decided                                            stands
+      null_rate > 5%            rollback     INVESTIGATE at 2026-01-01T12:00:41.000Z by vitals  undecided: 3,000 of 3,000, enough to show twice the limit
+      latency_p99 > 2x primary  rollback     nothing                                            undecided: 0 of 2,800; twice the limit would be shown in about 6,535
+      missing_rate > 50%        rollback     nothing                                            undecided: 0 of 2,900, enough to show twice the limit
+      missing_rate > 5%         investigate  nothing                                            undecided: 0 of 2,900, enough to show twice the limit
+      unreadable_rate > 1%      investigate  nothing                                            undecided: 0 of 3,000; twice the limit would be shown in about 6,385
+      trouble: predictions of v8 have `score` (809 of 809 answers), the pipeline compares labels: nothing is comparable; mend one of the producers: the other arm's answers carry what is compared
+    ");
+    let seconds =
+        traffic(3000, 10, |n, event| event["latency_ms"] = json!(0.01 + dice(n, 1) as f64 / 1e4));
+    let case = Case::of(rules, &seconds, &traffic(3000, 10, |_, _| {}));
+    insta::assert_snapshot!(case.said(), @r"
+    exit 0
+    INVESTIGATE  t / v8: latency_p99 > 2x primary since 2026-01-01T12:00:40.000Z: 12.8 ms against 0.0 ms (640.0x), 50 of 50 answers slow; by chance in less than 1.0 % of rollouts; the primary's latencies are those of no model: they may be of another unit, or none
+      rule                      asks for     decided                                            stands
+      null_rate > 5%            rollback     nothing                                            undecided: 0 of 3,000, enough to show twice the limit
+      latency_p99 > 2x primary  rollback     INVESTIGATE at 2026-01-01T12:00:45.000Z by vitals  undecided: 2,800 of 2,800; twice the limit would be shown in about 6,584
+      missing_rate > 50%        rollback     nothing                                            undecided: 0 of 2,900, enough to show twice the limit
+      missing_rate > 5%         investigate  nothing                                            undecided: 0 of 2,900, enough to show twice the limit
+      unreadable_rate > 1%      investigate  nothing                                            undecided: 0 of 3,000; twice the limit would be shown in about 6,385
+    ");
+    // The clock of the candidate jumps by two minutes.
+    let jumped = traffic(9000, 10, |n, event| {
+        if 3000 <= n {
+            event["event_time"] = json!(NOON_MS + n * 100 + 120_000);
+        }
+    });
+    let case = Case::of(rules, &traffic(9000, 10, |_, _| {}), &jumped);
+    insta::assert_snapshot!(case.said(), @r"
+    exit 0
+    BLIND  t / v8: of 512 sampled requests that both arms saw, 512 carry times further apart than `skew` (5s): v8 stamps them 2 min later in the middle; stamp both arms with the request's own time, or write `time: {skew: 121s}`
+      rule                      asks for     decided  stands
+      null_rate > 5%            rollback     nothing  undecided: 0 of 9,000, enough to show twice the limit
+      latency_p99 > 2x primary  rollback     nothing  blind: of 600 answers none is the primary's
+      missing_rate > 50%        rollback     nothing  blind: too many answers can't be read, or can't be brought together, now
+      missing_rate > 5%         investigate  nothing  blind: too many answers can't be read, or can't be brought together, now
+      unreadable_rate > 1%      investigate  nothing  undecided: 0 of 9,000, enough to show twice the limit
+      trouble from 12:05:34 on, over since: no record of v8 has come for 35 s, and the other arm goes on; see whether v8 runs, and whether its topic is the one that it writes to
+    ");
+}

@@ -16,8 +16,9 @@ use crate::model::time::{EventTime, Span};
 /// So long after a harm began it is waited for more of the candidate's ids, where none of too few is a stranger.
 const PATIENCE: Span = Span::from_secs(60);
 
-/// A latency so many times the other's is rather in another unit.
-const UNITS: f64 = 500.0;
+/// No model answers in so few microseconds: a candidate that takes so many times as long is rather in the right unit.
+const TOO_FAST_US: f64 = 100.0;
+const UNITS: f64 = 100.0;
 /// A segment of whose requests so many have no answer is left out as a whole.
 const NEARLY_ALL: f64 = 0.9;
 
@@ -90,8 +91,8 @@ impl Rollout {
             Metric::NullRate => self.diagnosis.incomparable(&names).map(|trouble| trouble.text),
             Metric::Latency { .. } if rule.relative => {
                 let (ours, theirs) = (shown.candidate_value?, shown.primary_value?);
-                (UNITS * theirs <= ours).then(|| {
-                    "latencies that are so far apart may be of other units, or none in one arm"
+                (theirs <= TOO_FAST_US && UNITS * theirs <= ours).then(|| {
+                    "the primary's latencies are those of no model: they may be of another unit, or none"
                         .to_owned()
                 })
             }
