@@ -5,42 +5,31 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::minutes::Minutes;
 use super::{Kind, Names, Trouble};
 use crate::model::bucket::Buckets;
 use crate::model::entry::Pane;
 use crate::model::finding::Share;
-use crate::model::time::{EventTime, Span};
 
-const MINUTE: Span = Span::from_secs(60);
 /// Of fewer records nothing is said.
 const ENOUGH: u64 = 100;
 /// From this part of the records on it is told, and from the other nothing is compared any more: one in so many.
 const PART: u64 = 100;
 const MUCH: u64 = 10;
 
-/// Records of an arm that were set aside, out of all, in this minute and the last.
+/// Records of an arm that were set aside, out of all.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Ahead {
-    since: Option<EventTime>,
-    running: Share,
-    last: Share,
-}
+pub(super) struct Ahead(Minutes<Share>);
 
 impl Ahead {
     /// Takes what became of an arm's records in a closed pane.
     pub(super) fn take(&mut self, pane: &Pane, arm: &Buckets) {
-        let since = *self.since.get_or_insert(pane.start);
-        if MINUTE <= pane.start.since(since) {
-            self.last = std::mem::take(&mut self.running);
-            self.since = Some(pane.start);
-        }
-        self.running.add(Share { events: arm.quarantined, total: arm.total() });
+        self.0.at(pane.start).add(Share { events: arm.quarantined, total: arm.total() });
     }
 
     /// Returns that `name`'s records are set aside.
     pub(super) fn trouble(&self, name: &str, names: &Names<'_>) -> Option<Trouble> {
-        let mut lately = self.running;
-        lately.add(self.last);
+        let lately = self.0.lately(|lately, last| lately.add(*last));
         let Share { events, total } = lately;
         if total < ENOUGH || events * PART <= total {
             return None;
@@ -60,6 +49,7 @@ impl Ahead {
 mod tests {
     use super::*;
     use crate::model::spec::Comparator;
+    use crate::model::time::{EventTime, Span};
 
     #[test]
     fn a_clock_ahead_is_told_from_a_hundredth_of_the_records_on() {

@@ -18,6 +18,7 @@
 
 mod ahead;
 mod ids;
+mod minutes;
 mod pairing;
 mod partitions;
 mod reading;

@@ -56,6 +56,14 @@ struct Seen {
     id: String,
 }
 
+impl Seen {
+    /// Returns by how much this lies from the other arm's, and whether it is the later one.
+    fn apart(&self, other: &Self) -> (Span, bool) {
+        let (later, sooner) = (self.time.since(other.time), other.time.since(self.time));
+        (later.max(sooner), sooner < later)
+    }
+}
+
 /// What is known of the candidate's sampled ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Looked {
@@ -208,8 +216,7 @@ impl Pairing {
         let mut apart = Share::default();
         for (hash, ours) in primary.by_hash.iter().filter(|(_, seen)| since <= seen.time) {
             let Some(theirs) = candidate.by_hash.get(hash) else { continue };
-            let by = theirs.time.since(ours.time).max(ours.time.since(theirs.time));
-            let is_apart = skew < by || ours.task != theirs.task;
+            let is_apart = skew < theirs.apart(ours).0 || ours.task != theirs.task;
             apart.add(Share { events: u64::from(is_apart), total: 1 });
         }
         apart
@@ -233,14 +240,13 @@ impl Pairing {
     pub(super) fn judge(&mut self, names: &Names<'_>) {
         let found = self.found(names);
         let (now, is_met) = (self.now(&found, names), ENOUGH <= found.together);
-        let has_met = self.has_met || is_met;
         // Times that drift further apart than the samples reach back look like other ids.
         let of = |trouble: &Option<Trouble>| trouble.as_ref().map(|trouble| trouble.kind);
         let drifts = of(&self.found) == Some(Kind::TimesApart) && of(&now) == Some(Kind::OtherIds);
         if (now.is_some() && !drifts) || is_met {
             self.found = now;
         }
-        self.has_met = has_met;
+        self.has_met |= is_met;
     }
 
     fn now(&self, found: &Found<'_>, names: &Names<'_>) -> Option<Trouble> {
@@ -298,15 +304,10 @@ impl Pairing {
         for (hash, theirs) in &candidate.by_hash {
             match primary.by_hash.get(hash) {
                 Some(ours) if ours.task != theirs.task => found.elsewhere.push(theirs),
-                Some(ours) => {
-                    let (later, sooner) =
-                        (theirs.time.since(ours.time), ours.time.since(theirs.time));
-                    if later.max(sooner) <= names.skew {
-                        found.together += 1;
-                    } else {
-                        found.apart.push((later.max(sooner), sooner < later));
-                    }
-                }
+                Some(ours) => match theirs.apart(ours) {
+                    (by, _) if by <= names.skew => found.together += 1,
+                    apart => found.apart.push(apart),
+                },
                 None => found.nowhere[0] += usize::from(reaches[0].would_hold(*hash, theirs)),
             }
         }

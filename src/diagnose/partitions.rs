@@ -1,7 +1,8 @@
 //! Partitions into which one arm doesn't write.
 //!
 //! In: of each second some ids of both arms with their partitions. Out: where one arm goes on and the other doesn't.
-//! Holds: told once the one has gone on there for a minute and with `ENOUGH` of the ids, and the other elsewhere; one entry for each partition. Knows nothing of: why, what a missing answer means.
+//! Holds: told once the one has gone on there for a minute and with `ENOUGH` of the ids, and the other elsewhere; one
+//! entry for each partition. Knows nothing of: why, what a missing answer means.
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::minutes::Minutes;
 use super::{Kind, Names, Trouble};
 use crate::model::bucket::Unreadable;
 use crate::model::spec::Comparator;
@@ -15,7 +16,6 @@ use crate::model::tally::merge_counts;
 use crate::model::time::{EventTime, Span};
 use crate::stats::histogram::CoarseLatency;
 
-const MINUTE: Span = Span::from_secs(60);
 /// An arm is silent after so long, if the other sends.
 const SILENT: Span = Span::from_secs(30);
 /// Silence is told when so many of an arm's records were due.
@@ -94,9 +94,7 @@ impl Minute {
 /// What is known of an arm's records.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reading {
-    since: Option<EventTime>,
-    running: Minute,
-    last: Option<Minute>,
+    minutes: Minutes<Minute>,
     example: Option<(i64, String)>,
     /// All records ever read.
     all: Minute,
@@ -110,17 +108,12 @@ pub struct Reading {
 impl Reading {
     /// Takes a second, in which so many records of the other arm were read.
     pub(super) fn take(&mut self, at: EventTime, second: &ArmSecond<'_>, others: u64) {
-        let since = *self.since.get_or_insert(at);
-        if MINUTE <= at.since(since) {
-            self.last = Some(std::mem::take(&mut self.running));
-            self.since = Some(at);
-        }
         let ArmSecond { read, placed, carries, .. } = *second;
         let (unreadable, late_by) = (second.unreadable.clone(), second.late_by.clone());
         let keyed = u64::from(second.keyed);
         let dropped = second.dropped;
         let counts = Minute { read, placed, carries, unreadable, dropped, keyed, late_by };
-        self.running.merge(&counts);
+        self.minutes.at(at).merge(&counts);
         self.all.merge(&counts);
         if let Some((offset, found)) = second.example {
             self.example = Some((offset, found.to_owned()));
@@ -157,7 +150,7 @@ impl Reading {
         if let Some(trouble) = self.silence(name, other, names) {
             return Some(trouble);
         }
-        let is_whole = self.last.is_some();
+        let is_whole = self.minutes.is_whole();
         if is_whole && ENOUGH <= read && known.placed + unreadable == 0 {
             let text = format!(
                 "none of {read} records of {name} lies near its partition's time: each is more than {} ahead",
@@ -186,11 +179,7 @@ impl Reading {
     }
 
     fn lately(&self) -> Minute {
-        let mut lately = self.running.clone();
-        if let Some(last) = &self.last {
-            lately.merge(last);
-        }
-        lately
+        self.minutes.lately(Minute::merge)
     }
 
     /// That too many records came later than they may, and which `wait` would do.

@@ -6,13 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::minutes::Minutes;
 use super::{Kind, Names, Trouble};
 use crate::model::bucket::Buckets;
 use crate::model::entry::Pane;
 use crate::model::finding::Share;
-use crate::model::time::{EventTime, Span};
 
-const MINUTE: Span = Span::from_secs(60);
 /// Fewer answers, and fewer without a request, say nothing.
 const ENOUGH: [u64; 2] = [20, 5];
 /// A twentieth of the answers is more than a slip; told until it is less than half of that.
@@ -21,9 +20,7 @@ const PART: u64 = 20;
 /// Answers without a request, lately.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Strangers {
-    since: Option<EventTime>,
-    running: Counts,
-    last: Option<Counts>,
+    counts: Minutes<Counts>,
     is_part: bool,
 }
 
@@ -47,13 +44,8 @@ impl Counts {
 impl Strangers {
     /// Takes a closed pane.
     pub(super) fn take(&mut self, pane: &Pane) {
-        let since = *self.since.get_or_insert(pane.start);
-        if MINUTE <= pane.start.since(since) {
-            self.last = Some(std::mem::take(&mut self.running));
-            self.since = Some(pane.start);
-        }
         let Buckets { undecodable, quarantined, late, paired, alone, .. } = pane.primary;
-        self.running.merge(Counts {
+        self.counts.at(pane.start).merge(Counts {
             answers: pane.candidate.paired + pane.candidate.alone,
             unknown: pane.candidate.alone.saturating_sub(undecodable + quarantined + late),
             requests: paired + alone,
@@ -72,11 +64,7 @@ impl Strangers {
     }
 
     fn lately(&self) -> Counts {
-        let mut lately = self.running;
-        if let Some(last) = self.last {
-            lately.merge(last);
-        }
-        lately
+        self.counts.lately(|lately, last| lately.merge(*last))
     }
 
     /// That a part of the answers has no request; `examples` are some of their ids, in words.
@@ -110,6 +98,7 @@ impl Strangers {
 mod tests {
     use super::*;
     use crate::model::spec::Comparator;
+    use crate::model::time::{EventTime, Span};
 
     const NAMES: Names<'static> = Names {
         candidate: "v8",
