@@ -151,7 +151,7 @@ fn main() {
             read += records.len() as u64;
         }
         let now = EventTime::from_us(chunk.last().map_or(0, |a| a.at_us)).floor(Span::from_secs(1));
-        bench.task.handle(Input::Tick { now });
+        bench.task.handle(Input::Tick { now, up_to: EventTime::END });
         bench.settle();
         bench.evaluator.handle(evaluator::Input::Cut { at: now, patient: false });
         bench.settle();

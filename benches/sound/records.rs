@@ -101,7 +101,7 @@ impl Whole {
                 self.deliver(task, input, (second + 1) * 1_000_000, now);
             }
             self.stand(task, now);
-            self.tasks[task].handle(Input::Tick { now });
+            self.tasks[task].handle(Input::Tick { now, up_to: EventTime::END });
         }
         self.settle();
         self.evaluator.handle(evaluator::Input::Cut { at: now, patient: false });

@@ -35,7 +35,7 @@ pub enum Metric {
 impl Metric {
     /// Returns whether it speaks of how both arms' answers to one request meet.
     #[must_use]
-    pub const fn compares_pairs(self) -> bool {
+    pub const fn is_about_pairs(self) -> bool {
         matches!(self, Self::MissingRate | Self::MatchRate | Self::PredictionShift)
     }
 

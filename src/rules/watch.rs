@@ -311,7 +311,7 @@ impl Watch {
 
     fn judge(&mut self, rule: &Rule, look: &Look<'_>, edge: u64) -> Option<Shown> {
         let is_early = rule.metric == Metric::MissingRate && !look.begun;
-        if is_early || look.unjoined && rule.metric.compares_pairs() {
+        if is_early || look.unjoined && rule.metric.is_about_pairs() {
             return None;
         }
         let unread = self.unread(rule, look);

@@ -280,7 +280,7 @@ impl Driver {
     /// What the world refused.
     pub fn tick_up_to(&mut self, now: EventTime, up_to: EventTime) -> Result<()> {
         for task in self.tasks.running() {
-            task.handle(engine::Input::TickUpTo { now, up_to });
+            task.handle(engine::Input::Tick { now, up_to });
         }
         self.settle()?;
         self.evaluator_host

@@ -126,7 +126,8 @@ impl World {
             }
             self.read(left[rng.below(left.len() as u64) as usize], 1 + rng.below(30) as usize);
             if rng.chance(10) {
-                self.task.handle(Input::Tick { now: at(rng.below(9) as f64) });
+                self.task
+                    .handle(Input::Tick { now: at(rng.below(9) as f64), up_to: EventTime::END });
             }
             let dies = crashes != 0 && rng.chance(6);
             let most = if dies && rng.chance(50) { rng.below(4) as usize } else { usize::MAX };
@@ -244,7 +245,7 @@ fn run(seed: u64) -> Option<(Said, Said, Hurt)> {
     let part = |i: usize| logs[i].iter().filter(|(o, _)| *o < upto[i]).cloned().collect();
     first.logs = (0..INPUTS).map(part).collect();
     first.live(&mut rng, 2);
-    first.task.handle(Input::Tick { now: at(1.0) });
+    first.task.handle(Input::Tick { now: at(1.0), up_to: EventTime::END });
     assert!(first.settle(usize::MAX));
     first.logs = logs;
     first.crash();
@@ -376,7 +377,7 @@ fn a_parked_comparison_goes_round_a_loss_too() {
         world.read(2, 200);
         world.read(0, usize::MAX);
         world.read(1, usize::MAX);
-        world.task.handle(Input::Tick { now: at(1000.0) });
+        world.task.handle(Input::Tick { now: at(1000.0), up_to: EventTime::END });
         world.settle(usize::MAX);
         assert_eq!(world.task.parked().collect::<Vec<_>>(), [1]);
         world.logs[0].retain(|(offset, _)| first <= *offset);

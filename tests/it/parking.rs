@@ -147,7 +147,7 @@ fn run(seed: u64) -> (Said, Said, u64) {
             read(&mut world.task, &logs[input], input, (most, i64::MAX));
         }
         if rng.chance(15) {
-            world.task.handle(Input::Tick { now: at(round as f64) });
+            world.task.handle(Input::Tick { now: at(round as f64), up_to: EventTime::END });
         }
         let latest = (0..INPUTS).map(|input| world.task.max(input)).max().unwrap_or_default();
         if rng.chance(2) && latest != EventTime::START {
@@ -198,7 +198,7 @@ fn an_arm_that_was_unreadable_and_then_says_nothing_more_is_caught_up_with() {
             confirmed: at(second),
             needed: &needed,
         });
-        world.task.handle(Input::Tick { now: at(second) });
+        world.task.handle(Input::Tick { now: at(second), up_to: EventTime::END });
         world.settle();
     };
     stand(&mut world, &[0, 2], 10_000.0);

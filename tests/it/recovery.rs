@@ -554,7 +554,7 @@ fn finish(world: &mut World, mut owner: Owner, hit: &mut BTreeSet<&'static str>)
 fn step(world: &mut World, owner: &mut Owner, what: u64, rng: &mut Rng) -> bool {
     let left = world.left(owner);
     match what {
-        0..9 => owner.task.handle(Input::Tick { now: at_seconds(rng) }),
+        0..9 => owner.task.handle(Input::Tick { now: at_seconds(rng), up_to: EventTime::END }),
         9..13 => owner.task.handle(Input::Repeat { before: EventTime::END }),
         13..18 => {
             let ends: Vec<(usize, i64)> = (0..world.logs.len())

@@ -219,7 +219,7 @@ fn is_catching_up(batches: &[&[(Option<i64>, String)]], now: EventTime) -> bool 
             .collect();
         task.handle(Input::Records { input: 1, records: &records, read_at: Some(now) });
     }
-    task.handle(Input::Tick { now });
+    task.handle(Input::Tick { now, up_to: EventTime::END });
     let mut effects = std::iter::from_fn(|| task.poll());
     let vitals = effects.find_map(|effect| match effect {
         Effect::Append(Entry::Vitals(vitals)) => Some(vitals),

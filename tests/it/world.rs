@@ -165,7 +165,7 @@ impl World {
     pub(crate) fn tick(&mut self, now: EventTime) {
         let now = now.plus(self.read_after);
         for task in &mut self.tasks {
-            task.handle(Input::Tick { now });
+            task.handle(Input::Tick { now, up_to: EventTime::END });
         }
         self.settle();
         self.evaluator.handle(evaluator::Input::Cut { at: now, patient: self.bounded });

@@ -7,7 +7,7 @@
 
 use super::rollout::{Rollout, names};
 use crate::decide::{Doubts, format};
-use crate::diagnose::{Kind, Looked};
+use crate::diagnose::{Kind, Looked, Names};
 use crate::model::finding::{Basis, Share, Shown, WorstSegment};
 use crate::model::rule::{Action, Metric, Rule};
 use crate::model::spec::PipelineSpec;
@@ -42,7 +42,8 @@ impl Rollout {
     ) -> Option<Doubts> {
         let watch = &self.watches[at];
         let rule = &spec.rules[watch.rule];
-        let name = spec.candidates.get(usize::from(comparison)).map_or("", String::as_str);
+        let names = names(spec, comparison);
+        let name = names.candidate;
         let sampled = self.is_sampled(rule, shown).then(|| self.left_out(shown, name));
         let strangers = match (is_about_answers(rule), watch.basis) {
             (false, _) => Strangers::No,
@@ -58,7 +59,7 @@ impl Rollout {
             }
         };
         let no_primary = is_about_answers(rule) && self.is_without_primary(watch.basis, shown);
-        let misread = self.misread(spec, comparison, rule, shown);
+        let misread = self.misread(&names, rule, shown);
         let waits = rule.action == Action::Rollback && !no_primary && misread.is_none();
         let strangers = match strangers {
             Strangers::Unknown if waits => return None,
@@ -69,26 +70,19 @@ impl Rollout {
     }
 
     /// Returns what was read as a harm and may be a mistake of fields, units or times.
-    fn misread(
-        &self,
-        spec: &PipelineSpec,
-        comparison: u8,
-        rule: &Rule,
-        shown: &Shown,
-    ) -> Option<String> {
-        let names = names(spec, comparison);
+    fn misread(&self, names: &Names<'_>, rule: &Rule, shown: &Shown) -> Option<String> {
         match rule.metric {
             Metric::MissingRate => {
-                let since = shown.onset.minus(spec.time.skew);
-                let Share { events, total } = self.diagnosis.apart_since(since, spec.time.skew);
+                let since = shown.onset.minus(names.skew);
+                let Share { events, total } = self.diagnosis.apart_since(since, names.skew);
                 (1 < events && total < 2 * events).then(|| {
                     format!(
                         "of {total} sampled requests since then that both arms saw {events} lie further apart than `skew` ({}), or in different partitions: these are answered",
-                        spec.time.skew
+                        names.skew
                     )
                 })
             }
-            Metric::NullRate => self.diagnosis.incomparable(&names).map(|trouble| trouble.text),
+            Metric::NullRate => self.diagnosis.incomparable(names).map(|trouble| trouble.text),
             Metric::Latency { .. } if rule.relative => {
                 let (ours, theirs) = (shown.candidate_value?, shown.primary_value?);
                 (theirs <= TOO_FAST_US && UNITS * theirs <= ours).then(|| {

@@ -588,8 +588,9 @@ impl Evaluator {
                 rollout.windows.add_late(&pane, &offsets, weighed_to);
                 Outcome::default()
             } else {
-                let before = rollout.before_time.clone();
-                let outcome = rollout.weigh_pane(&self.spec, &context, (&pane, &offsets), old);
+                let before = rollout.before_time.take();
+                let with = (&pane, before.as_ref(), &offsets);
+                let outcome = rollout.weigh_pane(&self.spec, &context, with, old);
                 before.into_iter().for_each(|before| self.report_pane(number, before));
                 outcome
             };

@@ -167,18 +167,19 @@ impl Rollout {
         self.before_time.get_or_insert_with(|| Pane::empty(pane.start)).merge(pane);
     }
 
-    /// Weighs a closed pane, of which this share was older than a minute when it was read.
+    /// Weighs a closed pane, of which this share was older than a minute when it was read, with what was read before
+    /// time began.
     pub(super) fn weigh_pane(
         &mut self,
         spec: &PipelineSpec,
         context: &Context,
-        (pane, offsets): (&Pane, &Offsets),
+        (pane, before, offsets): (&Pane, Option<&Pane>, &Offsets),
         old: f64,
     ) -> Outcome {
-        match self.before_time.take() {
+        match before {
             Some(before) => {
                 let mut first = pane.clone();
-                first.merge(&before);
+                first.merge(before);
                 self.windows.add(&first, offsets);
             }
             None => self.windows.add(pane, offsets),

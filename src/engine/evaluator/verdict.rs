@@ -144,7 +144,7 @@ fn blindness(spec: &PipelineSpec, rollout: &Rollout) -> Option<Blindness> {
         // Why answers can't be brought together is said better by what was seen than by a rule that misses them.
         let mut hiding = rollout.troubles.iter().rev();
         if let Some(trouble) =
-            hiding.find(|of| of.kind.is_unjoined() && rule.metric.compares_pairs())
+            hiding.find(|of| of.kind.is_unjoined() && rule.metric.is_about_pairs())
         {
             return Some(Blindness { reason: trouble.text.clone(), cure: trouble.cure.clone() });
         }

@@ -27,12 +27,7 @@ pub enum Input<'a> {
     Tick {
         /// Host time (event time in a replay).
         now: EventTime,
-    },
-    /// The same where inputs are read to other times: what was read beyond `up_to` stays until time has come there.
-    TickUpTo {
-        /// The time now.
-        now: EventTime,
-        /// Up to which event time inputs are flushed.
+        /// Vitals of inputs that were read beyond this stay until a later tick: a replay reads its inputs to other times.
         up_to: EventTime,
     },
     /// A second that an earlier run recorded ends here: its vitals are due, with its time and arrival.

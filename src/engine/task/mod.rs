@@ -195,8 +195,11 @@ impl Task {
     pub fn handle(&mut self, input: Input<'_>) {
         match input {
             Input::Records { input, records, read_at } => self.read(input, records, read_at),
-            Input::Tick { now } => self.tick(now, EventTime::END),
-            Input::TickUpTo { now, up_to } => self.tick(now, up_to),
+            Input::Tick { now, up_to } => {
+                (self.now, self.flushed_up_to) = (now, up_to);
+                self.flush_vitals();
+                self.park();
+            }
             Input::Recorded(vitals) => {
                 self.now = vitals.at;
                 self.log_vitals(vitals.arms.iter().map(|arm| arm.catching_up));
@@ -387,12 +390,6 @@ impl Task {
 
     /// Says what vitals have counted since the last time, with whether it was old; nothing while a recorded run is followed,
     /// whose vitals stand in its log.
-    fn tick(&mut self, now: EventTime, up_to: EventTime) {
-        (self.now, self.flushed_up_to) = (now, up_to);
-        self.flush_vitals();
-        self.park();
-    }
-
     fn flush_vitals(&mut self) {
         let is_old = |age: &mut Option<Span>| age.take().is_some_and(|age| CATCHING_UP < age);
         let catching_up: Vec<bool> = self.freshest.iter_mut().map(is_old).collect();

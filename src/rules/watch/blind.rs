@@ -53,7 +53,7 @@ impl Watch {
             }
             _ => requests,
         };
-        self.unjoined = look.unjoined && rule.metric.compares_pairs();
+        self.unjoined = look.unjoined && rule.metric.is_about_pairs();
         self.sight.note(look.from, look.to, there, seen);
     }
 
@@ -61,10 +61,10 @@ impl Watch {
     pub(super) fn blind(&self, spec: &PipelineSpec) -> Option<Blind> {
         let rule = spec.rules.get(self.rule)?;
         if self.unjoined {
-            let reason = "too many answers can't be read, or can't be brought together, now";
             return Some(Blind {
                 watched: 0,
-                reason: reason.to_owned(),
+                reason: "too many answers can't be read, or can't be brought together, now"
+                    .to_owned(),
                 cure: "see the troubles beside the rules".to_owned(),
             });
         }
@@ -87,7 +87,7 @@ impl Watch {
     fn reason(&self, rule: &Rule, watched: u64) -> (String, String) {
         let place =
             if self.segment.is_all() { String::new() } else { format!(" in {}", self.segment) };
-        let is_compared = rule.relative || rule.metric.compares_pairs();
+        let is_compared = rule.relative || rule.metric.is_about_pairs();
         if self.no_primary && is_compared {
             let cure =
                 "see whether the primary runs, and whether its topic is the one that it writes to";
