@@ -145,10 +145,12 @@ fn troubles(verdict: &Value, earlier: &[Earlier<'_>]) -> String {
     let is_over = |notice: &&Earlier<'_>| {
         notice.kind != "blind" && now.iter().all(|trouble| text(&trouble["kind"]) != notice.kind)
     };
+    // The same trouble may come and go, each time with other numbers; both arms may have it.
+    let key = |notice: &Earlier<'_>| (notice.kind.to_owned(), notice.text.contains("the primary"));
     let mut told = BTreeSet::new();
-    for notice in earlier.iter().filter(is_over).filter(|notice| told.insert(notice.kind)) {
+    for notice in earlier.iter().filter(is_over).filter(|notice| told.insert(key(notice))) {
         let said = with_cure(&format::one_line(notice.text), notice.cure);
-        let times = match earlier.iter().filter(|other| other.kind == notice.kind).count() {
+        let times = match earlier.iter().filter(|other| key(other) == key(notice)).count() {
             1 => String::new(),
             more => format!(", {more} times"),
         };
@@ -205,6 +207,25 @@ mod tests {
           trouble: nothing joins; mend it
           trouble: some can't be read; mend it
           trouble from 12:00:01 on, over since: it slept; wake it
+        ");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_told_once_for_each_arm_and_on_one_line() {
+        let earlier = |at: &str, text: &'static str| Earlier {
+            kind: "silent",
+            at: at.to_owned(),
+            text,
+            cure: "wake it",
+        };
+        let all = [
+            earlier("12:00:01", "no record of v8\n has come for 35 s"),
+            earlier("12:07:01", "no record of the primary has come for 1 min"),
+            earlier("12:09:01", "no record of v8 has come for 40 s"),
+        ];
+        insta::assert_snapshot!(troubles(&json!({ "troubles": [] }), &all), @r"
+          trouble from 12:00:01 on, 2 times, over since: no record of v8\n has come for 35 s; wake it
+          trouble from 12:07:01 on, over since: no record of the primary has come for 1 min; wake it
         ");
     }
 }

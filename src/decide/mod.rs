@@ -37,7 +37,7 @@ const OLD: &str = "most of it is older than a minute, read from a backlog";
 /// Both arms break the rule.
 const SHARED: &str = "the primary breaks the same rule: the cause is shared";
 /// There is nothing to compare with.
-const NO_PRIMARY: &str = "the primary has fallen silent: whether it fares as badly can't be told";
+const NO_PRIMARY: &str = "the primary is silent: whether it fares as badly can't be told";
 /// The naive reading.
 const OBSERVED: &str = "an observed rule may alert, never act";
 

@@ -25,7 +25,7 @@ pub(crate) fn other_version(place: &str, version: u8, setting: &str) -> LogError
     LogError::Foreign(if version < VERSION {
         format!(
             "{place} holds a log of version {version}: the engine that wrote it counted otherwise what is \
-             evidence (copies, late records, model versions, answers that can't be read), so what it holds can't be weighed on. Give this \
+             evidence, so what it holds can't be weighed on. Give this \
              pipeline another `{setting}` and another `output.directory`: reading then begins with the oldest \
              records that the topics still hold. The old log and tables stay as they are; the engine that wrote \
              them still reads them"

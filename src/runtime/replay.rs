@@ -1,7 +1,8 @@
 //! The same pipeline over files: what it would have decided, and when.
 //!
 //! In: a source whose end is the end, a driver. Out: nothing but effects. Holds: deterministic: the
-//! input furthest behind in time is read first, a cut is each second of event time. Knows nothing of:
+//! input furthest behind in time is read first, a cut is each second of event time, and vitals of what was read more than
+//! `wait` beyond it come with a later one. Knows nothing of:
 //! the host's clock.
 
 use anyhow::Result;

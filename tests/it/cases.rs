@@ -494,7 +494,7 @@ fn what_fails_after_the_primary_has_fallen_silent_investigates() {
     let case = Case::of(RULES, &traffic(3000, 10, |_, _| {}), &failing);
     insta::assert_snapshot!(case.said(), @r"
     exit 0
-    INVESTIGATE  t / v8: error_rate > 5% since 2026-01-01T12:06:40.000Z (12:06:21 to 12:06:41): 32.9 %, 46 of 140 requests failed; by chance in less than 1.0 % of rollouts; the primary has fallen silent: whether it fares as badly can't be told
+    INVESTIGATE  t / v8: error_rate > 5% since 2026-01-01T12:06:40.000Z (12:06:21 to 12:06:41): 32.9 %, 46 of 140 requests failed; by chance in less than 1.0 % of rollouts; the primary is silent: whether it fares as badly can't be told
       rule                  asks for     decided                                            stands
       error_rate > 5%       rollback     INVESTIGATE at 2026-01-01T12:06:54.000Z by vitals  undecided: 614 of 6,000, enough to show twice the limit
       null_rate > 5%        rollback     nothing                                            undecided: 0 of 5,386, enough to show twice the limit
@@ -590,7 +590,7 @@ fn what_may_be_a_mistake_of_fields_units_or_times_rolls_nobody_back() {
     let case = Case::of(rules, &seconds, &traffic(3000, 10, |_, _| {}));
     insta::assert_snapshot!(case.said(), @r"
     exit 0
-    INVESTIGATE  t / v8: latency_p99 > 2x primary since 2026-01-01T12:00:40.000Z: 12.8 ms against 0.0 ms (640.0x), 50 of 50 answers slow; by chance in less than 1.0 % of rollouts; the primary's latencies are those of no model: they may be of another unit, or none
+    INVESTIGATE  t / v8: latency_p99 > 2x primary since 2026-01-01T12:00:40.000Z: 12.8 ms against 0.0 ms (640.0x), 50 of 50 answers slow; by chance in less than 1.0 % of rollouts; the primary's latencies are below 0.1 ms: they may be of another unit, or none
       rule                      asks for     decided                                            stands
       null_rate > 5%            rollback     nothing                                            undecided: 0 of 3,000, enough to show twice the limit
       latency_p99 > 2x primary  rollback     INVESTIGATE at 2026-01-01T12:00:45.000Z by vitals  undecided: 2,800 of 2,800; twice the limit would be shown in about 6,584

@@ -86,7 +86,7 @@ impl Rollout {
             Metric::Latency { .. } if rule.relative => {
                 let (ours, theirs) = (shown.candidate_value?, shown.primary_value?);
                 (theirs <= TOO_FAST_US && UNITS * theirs <= ours).then(|| {
-                    "the primary's latencies are those of no model: they may be of another unit, or none"
+                    "the primary's latencies are below 0.1 ms: they may be of another unit, or none"
                         .to_owned()
                 })
             }
